@@ -1,0 +1,129 @@
+"""The grammar language every front-end produces and the pushdown machine consumes: expressions over lexemes.
+
+An expression denotes a set of byte strings. Expressions are immutable values (hashable, compared by content), except
+`Rule`, which is a named hole that may be filled later so that grammars can be recursive; rules compare by identity.
+Sharing matters: equal lexemes (`Chars`, `Regular`, `Quoted`) are compiled once per process and share their masks.
+
+Invariant for front-ends: no left recursion through rules (a rule that can reach itself before consuming a byte).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from structgen.automata.chardfa import CharDfa
+
+__all__ = ["EMPTY", "Bytes", "Chars", "Choice", "Expr", "QuotedText", "Quoted", "Regular", "Repeat", "Rule", "Seq", "Unique"]
+
+
+class Expr:
+    """Base of all grammar expressions. ``a + b`` and ``a | b`` build `Seq` and `Choice`."""
+
+    __slots__ = ()
+
+    def __add__(self, other: Expr) -> Expr:
+        return Seq((self, other))
+
+    def __or__(self, other: Expr) -> Expr:
+        return Choice((self, other))
+
+
+@dataclass(frozen=True, slots=True)
+class Bytes(Expr):
+    """Exactly these bytes (``b""`` is the empty string)."""
+
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Chars(Expr):
+    """One character (UTF-8 encoded) whose code point lies in one of the inclusive ranges.
+
+    Ranges are sorted, disjoint, not adjacent, within 0..0x10FFFF; surrogates (0xD800..0xDFFF) never match.
+    """
+
+    ranges: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Regular(Expr):
+    """A regular language over characters, read as UTF-8 without any quoting."""
+
+    dfa: CharDfa
+
+
+@dataclass(frozen=True, slots=True)
+class QuotedText(Expr):
+    """A JSON string literal (with its quotes) whose value is exactly ``text``, in every JSON spelling:
+    raw UTF-8, short escapes and \\uXXXX (either case, surrogate pairs) may be mixed freely."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Quoted(Expr):
+    """A JSON string literal (with its quotes) whose value, as characters, lies in ``content`` and has between
+    ``min_length`` and ``max_length`` code points. Spelling as in `QuotedText`; lone surrogates never match.
+
+    ``content`` None means any characters. ``capture``: the value is recorded in the innermost enclosing `Unique`,
+    and values already recorded there are not accepted again.
+    """
+
+    content: CharDfa | None = None
+    min_length: int = 0
+    max_length: int | None = None
+    capture: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Seq(Expr):
+    items: tuple[Expr, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Choice(Expr):
+    """Any one of the alternatives; no alternatives at all is the empty language."""
+
+    items: tuple[Expr, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat(Expr):
+    """``item`` between ``min`` and ``max`` times (None: without bound), ``separator`` between neighbours.
+    Bounds may be huge: they are counted, never unrolled."""
+
+    item: Expr
+    min: int = 0
+    max: int | None = None
+    separator: Expr | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unique(Expr):
+    """A scope in which all `Quoted` lexemes with ``capture`` have pairwise different values (as JSON strings, so
+    "a" and "\\u0061" are equal). Captures inside a `Rule` called from the body belong to that rule's own scopes."""
+
+    body: Expr
+
+
+class Rule(Expr):
+    """A named expression, filled in once with `define`; calling it by reference allows recursion."""
+
+    __slots__ = ("body", "name")
+
+    def __init__(self, name: str, body: Expr | None = None) -> None:
+        self.name = name
+        self.body = body
+
+    def define(self, body: Expr) -> Rule:
+        assert self.body is None, f"rule {self.name} is already defined"
+        self.body = body
+        return self
+
+    def __repr__(self) -> str:
+        return f"Rule({self.name!r})"
+
+
+EMPTY = Bytes(b"")

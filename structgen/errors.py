@@ -1,0 +1,78 @@
+"""The one exception family. Every problem with a schema, regex, grammar or vocabulary is raised when it is built,
+never during generation, and says what was found, where, and what to do."""
+
+from __future__ import annotations
+
+__all__ = [
+    "GrammarSyntaxError",
+    "LimitExceeded",
+    "ModelOutputError",
+    "StructgenError",
+    "UnsatisfiableSchema",
+    "UnsupportedSchema",
+    "VocabularyError",
+]
+
+
+class StructgenError(ValueError):
+    """Root of all errors raised by structgen (also a ValueError)."""
+
+
+class GrammarSyntaxError(StructgenError):
+    """A regex, grammar or JSON text that cannot be read.
+
+    ``line`` and ``column`` count from 1; the message shows the offending line with a caret under the column.
+    """
+
+    def __init__(self, message: str, *, text: str = "", position: int = 0) -> None:
+        self.position = position
+        before = text[:position]
+        self.line = before.count("\n") + 1
+        self.column = position - (before.rfind("\n") + 1) + 1
+        self.snippet = ""
+        if text:
+            lines = text.splitlines() or [""]
+            shown = lines[self.line - 1] if self.line <= len(lines) else ""
+            start = max(0, self.column - 60)
+            self.snippet = f"{shown[start : start + 100]}\n{' ' * (self.column - 1 - start)}^"
+            message = f"{message} (line {self.line}, column {self.column})\n{self.snippet}"
+        super().__init__(message)
+
+
+class UnsupportedSchema(StructgenError):
+    """A schema keyword that cannot be enforced exactly. Nothing is ever ignored instead.
+
+    ``keyword`` is the JSON Schema keyword, ``pointer`` the JSON pointer of its occurrence in the schema.
+    """
+
+    def __init__(self, message: str, *, keyword: str = "", pointer: str = "") -> None:
+        self.keyword, self.pointer = keyword, pointer
+        super().__init__(f"{message} (at {pointer or '#'})")
+
+
+class UnsatisfiableSchema(StructgenError):
+    """A constraint that no text satisfies; ``pointer`` says where, if it comes from a schema."""
+
+    def __init__(self, message: str, *, pointer: str = "") -> None:
+        self.pointer = pointer
+        super().__init__(f"{message} (at {pointer})" if pointer else message)
+
+
+class LimitExceeded(StructgenError):
+    """An explicit budget ran out: ``limit`` is its name, ``value`` the bound, ``where`` the place."""
+
+    def __init__(self, limit: str, value: int, where: str = "") -> None:
+        self.limit, self.value, self.where = limit, value, where
+        super().__init__(f"{limit} exceeds the limit of {value}{f' in {where}' if where else ''}; raise the limit or simplify the constraint")
+
+
+class VocabularyError(StructgenError):
+    """A tokenizer whose tokens cannot be mapped to bytes exactly."""
+
+
+class ModelOutputError(StructgenError):
+    """Generation stopped (token budget, stop string) before the output was complete; ``text`` is what there is."""
+
+    def __init__(self, message: str, *, text: str = "") -> None:
+        self.text = text
+        super().__init__(message)
