@@ -111,7 +111,7 @@ class Unique(Expr):
 class Rule(Expr):
     """A named expression, filled in once with `define`; calling it by reference allows recursion."""
 
-    __slots__ = ("body", "name")
+    __slots__ = ("__weakref__", "body", "name")
 
     def __init__(self, name: str, body: Expr | None = None) -> None:
         self.name = name

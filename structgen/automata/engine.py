@@ -1,0 +1,149 @@
+"""One arena per vocabulary: owns the memory, calls the kernels, and writes lexemes, programs and the token trie into it.
+
+Everything compiled for a vocabulary lives in its engine, so grammars share lexemes, states, walks and masks. Kernels run
+under the engine's lock; memoised results are read without it. A kernel that runs out of room reports it; the engine then
+doubles the arena (ids are offsets and stay valid) and asks again.
+"""
+
+from __future__ import annotations
+
+import mmap
+import threading
+from collections.abc import Callable
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import numpy.typing as npt
+
+from structgen.automata import _arena as A
+from structgen.automata import _pushdown_kernels as P
+from structgen.automata import _state_kernels as K
+from structgen.automata import _string_kernels as S
+from structgen.automata import _trie_kernels as T
+from structgen.automata import lexemes
+from structgen.automata.ir import Rule
+from structgen.automata.trie import TokenTrie
+from structgen.errors import LimitExceeded
+
+__all__ = ["Engine"]
+
+Words = npt.NDArray[np.int32]
+
+SCRATCH_WORDS, LIST_WORDS, VISITED_SLOTS = 1 << 21, 1 << 22, 1 << 17
+MARGIN = 1 << 22  # words a kernel may use after the point where it reports a full arena
+FIRST_WORDS, MAX_WORDS = 1 << 26, (1 << 31) - (1 << 20)
+
+
+def _zero_words(n: int) -> Words:
+    """n zeroed words that take no memory until touched (and, unlike numpy's own, no huge pages on first touch)."""
+    return np.frombuffer(mmap.mmap(-1, 4 * n), dtype=np.int32)
+
+
+class Engine:
+    """The arena of one vocabulary. ``offsets``/``data``: token bytes; ``trie``: the same as a trie."""
+
+    def __init__(self, offsets: npt.NDArray[np.int64], data: npt.NDArray[np.uint8], trie: TokenTrie) -> None:
+        self.size = len(offsets) - 1
+        self.words = (self.size + 31) // 32
+        self.lock = threading.RLock()
+        self.rules: WeakKeyDictionary[Rule, int] = WeakKeyDictionary()
+        self.lexemes: dict[Any, int] = {}
+        self.lexeme_rules: dict[Any, int] = {}
+        self._maybe = np.zeros(self.words, np.int32)
+        self.arena = self._lay_out(len(data) + trie.nodes.size + trie.tokens.size + self.size)
+        self._write_vocabulary(offsets, data, trie)
+        self.string_code = self.write([[K.STRING_OP, 0, 0, 0], [K.ACCEPT, 0, 0, 0]])
+        self.arena[A.FREE_LEXEME] = lexemes.lexeme(self, None, True)
+
+    def _lay_out(self, vocabulary_words: int) -> Words:
+        tokens = 4 * self.size + (1 << 20)
+        fixed = A.N_CONTROL + SCRATCH_WORDS + LIST_WORDS + tokens + 3 * VISITED_SLOTS
+        h = _zero_words(FIRST_WORDS + fixed + 2 * vocabulary_words)
+        at = A.N_CONTROL
+        h[A.SP], h[A.SCRATCH_END] = at, at + SCRATCH_WORDS
+        at += SCRATCH_WORDS
+        h[A.LP], h[A.LISTS], h[A.LISTS_END] = at, at, at + LIST_WORDS
+        at += LIST_WORDS
+        h[A.KP], h[A.TOKENS], h[A.TOKENS_END] = at, at, at + tokens
+        at += tokens
+        h[A.VISITED], h[A.VISITED_BITS] = at, VISITED_SLOTS.bit_length() - 1
+        at += 3 * VISITED_SLOTS
+        h[A.TABLE], h[A.TABLE_BITS] = at, 16
+        h[A.TOP] = at + (1 << 16)
+        h[A.LIMIT] = h.size - MARGIN
+        h[A.WORDS] = self.words
+        return h
+
+    def _write_vocabulary(self, offsets: npt.NDArray[np.int64], data: npt.NDArray[np.uint8], trie: TokenTrie) -> None:
+        h = self.arena
+        h[A.VOCAB], h[A.VOCAB_BYTES], h[A.N_VOCAB] = self.write(offsets), self.write(data), self.size
+        n = len(trie.nodes) - 1
+        depth = int(trie.nodes[:, 3].max())
+        head = [0, 0, *[0] * T.T_FIELDS, 0, n, len(trie.tokens), depth]
+        h[A.ROOT_TRIE] = self.write(np.concatenate([np.array(head, np.int32), trie.nodes.ravel(), trie.tokens]))
+
+    def write(self, values: Any) -> int:
+        """Copy integers into the arena; their offset."""
+        flat = np.asarray(values, dtype=np.int64).ravel()
+        self.reserve(len(flat))
+        h = self.arena
+        at = int(h[A.TOP])
+        h[at : at + len(flat)] = flat
+        h[A.TOP] = at + len(flat)
+        return at
+
+    def reserve(self, n: int) -> None:
+        """Make sure n words can be allocated."""
+        while int(self.arena[A.TOP]) + n > int(self.arena[A.LIMIT]):
+            self._grow()
+
+    def _grow(self) -> None:
+        old = self.arena
+        if 2 * old.size > MAX_WORDS:
+            raise LimitExceeded("arena words", MAX_WORDS, "the engine of this vocabulary")
+        new = _zero_words(2 * old.size)
+        new[: int(old[A.TOP])] = old[: int(old[A.TOP])]
+        new[A.LIMIT] = new.size - MARGIN
+        self.arena = new
+
+    def call(self, kernel: Callable[..., Any], *args: Any) -> int:
+        """Run a kernel on the arena, growing it as needed. Callers hold no lock."""
+        with self.lock:
+            while True:
+                h = self.arena
+                result = kernel(h, *args)
+                status = h[A.STATUS]
+                if status == A.OK:
+                    return result  # type: ignore[no-any-return]
+                h[A.STATUS] = A.OK
+                h[A.SP], h[A.LP], h[A.KP] = A.N_CONTROL, h[A.LISTS], h[A.TOKENS]
+                if status == A.TOO_LARGE:
+                    raise LimitExceeded("configurations of one state", 8192, "the grammar (it is too ambiguous here)")
+                self._grow()
+
+    def fill_mask(self, state: int, row: Words) -> int:
+        """Write the mask of a state (without end-of-sequence) to a row; returns its content hash."""
+        from structgen.automata import _mask_kernels as M
+
+        return self.call(M.fill_mask, state, row, self._maybe)
+
+    def initial_state(self, rule: int) -> int:
+        return self.call(P.initial_state, rule)
+
+    def step(self, state: int, byte: int) -> int:
+        return self.call(P.step, state, byte)
+
+    def advance(self, state: int, token: int) -> int:
+        return self.call(P.advance, state, token)
+
+    def new_rule(self) -> int:
+        """An empty rule cell, to be filled with `define_rule`."""
+        return self.write([0] * K.R_SIZE)
+
+    def define_rule(self, cell: int, code: int, sub: int = 0) -> None:
+        self.arena[cell : cell + K.R_SIZE] = 0, code, sub
+
+    def string_start(self, lexeme: int, lo: int, hi: int) -> int:
+        """The start state of a string lexeme, -1 if no word has a length within the bounds."""
+        return self.call(S.string_start, lexeme, lo, hi)

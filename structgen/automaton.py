@@ -1,0 +1,134 @@
+"""The compiled constraint that users hold: states, masks, forced tokens, explanations, and the typed result.
+
+Everything about states and masks is `structgen.automata.machine.Machine`; this adds what needs the tokenizer's own
+encoding, the constraint's report and the type to return.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from structgen.automata.engine import Engine
+from structgen.automata.machine import FINISHED, Machine, MaskRows
+from structgen.grammars.constraint import Constraint
+
+if TYPE_CHECKING:
+    from structgen.processor import LogitsProcessor
+    from structgen.vocabulary import Vocabulary
+
+__all__ = ["Explanation", "TokenAutomaton"]
+
+MAX_FORCED_BYTES = 1000
+
+
+class TokenAutomaton(Machine):
+    """A constraint on a vocabulary. Safe to share between threads and requests; made by `structgen.compile`.
+
+    A state is a plain int, -1 (``dead``) where no allowed text leads; ``initial`` is the state before the first token.
+    """
+
+    def __init__(
+        self, engine: Engine, rows: MaskRows, constraint: Constraint, vocab: Vocabulary, parse: Callable[[str], Any] | None
+    ) -> None:
+        super().__init__(engine, rows, constraint.expr, vocab.eos_token_ids)
+        self.constraint = constraint
+        self.vocab = vocab
+        self._parse = parse
+
+    @property
+    def report(self) -> Any:
+        """What of a JSON Schema is enforced and what is only an annotation; None for other constraints."""
+        return self.constraint.report
+
+    def parse(self, text: str | bytes) -> Any:
+        """The typed object that a complete output stands for (a model instance, a dict, a str)."""
+        decoded = text.decode() if isinstance(text, bytes) else text
+        return self._parse(decoded) if self._parse else decoded
+
+    def processor(self, **options: Any) -> LogitsProcessor:
+        """A transformers LogitsProcessor for ``model.generate(..., logits_processor=[automaton.processor()])``."""
+        from structgen.processor import LogitsProcessor
+
+        return LogitsProcessor(self, self.vocab, **options)
+
+    def forced(self, state: int) -> list[int]:
+        """Token ids that must follow, [] if there is a choice.
+
+        They are the tokens that the tokenizer itself gives for the bytes that must follow, cut before the first one that
+        could merge with what comes after them; without a tokenizer, the tokens that are the only one allowed.
+        """
+        if self.vocab.encode is None:
+            return self._single_tokens(state)
+        text, complete = self._forced_bytes(state)
+        if not text:
+            return self._single_tokens(state)
+        ids = self.vocab.encode(text.decode("utf-8", "ignore"))
+        kept: list[int] = []
+        at = 0
+        for token in ids:
+            if not complete and self._may_extend(text[at:]):
+                break
+            following = self.advance(state, token)
+            piece = self.vocab.token_bytes(token)
+            if following == self.dead or text[at : at + len(piece)] != piece:
+                break
+            kept.append(token)
+            state, at = following, at + len(piece)
+        return kept
+
+    def _single_tokens(self, state: int) -> list[int]:
+        found: list[int] = []
+        while state > FINISHED and len(found) < MAX_FORCED_BYTES:
+            only = self.allowed(state)
+            if len(only) != 1:
+                break
+            found.append(int(only[0]))
+            state = self.advance(state, found[-1])
+        return found
+
+    def _forced_bytes(self, state: int) -> tuple[bytes, bool]:
+        """The bytes that must follow, and whether the text must end after them."""
+        found = bytearray()
+        while len(found) < MAX_FORCED_BYTES:
+            following = self.next_bytes(state)
+            if self.is_accepting(state) or len(following) != 1:
+                return bytes(found), not following
+            found.append(following[0])
+            state = self._engine.step(state, following[0])
+        return bytes(found), False
+
+    @cached_property
+    def _sorted_tokens(self) -> list[bytes]:
+        return sorted(self.vocab.token_bytes(i) for i in range(self.vocab.size))
+
+    def _may_extend(self, text: bytes) -> bool:
+        """Whether some token begins with all of ``text`` and goes on."""
+        i = bisect_left(self._sorted_tokens, text + b"\0")
+        return i < len(self._sorted_tokens) and self._sorted_tokens[i].startswith(text)
+
+    def explain(self, state: int) -> Explanation:
+        """What may come next, for people."""
+        ids = [int(t) for t in self.allowed(state)] if state != self.dead else []
+        return Explanation(self.is_accepting(state), bytes(self.next_bytes(state)), ids, self.vocab)
+
+    def draw(self, max_states: int = 60) -> str:
+        """The byte automaton from the initial state as a Mermaid state diagram, breadth first up to ``max_states``."""
+        from structgen.drawing import mermaid
+
+        return mermaid(self, max_states)
+
+
+class Explanation:
+    """The situation in a state: may the output end, which bytes and which tokens may follow."""
+
+    def __init__(self, may_end: bool, next_bytes: bytes, tokens: Sequence[int], vocab: Vocabulary) -> None:
+        self.may_end, self.next_bytes, self.tokens, self._vocab = may_end, next_bytes, tokens, vocab
+
+    def __str__(self) -> str:
+        shown = ", ".join(repr(self._vocab.token_bytes(t).decode("utf-8", "backslashreplace")) for t in self.tokens[:12])
+        more = f" and {len(self.tokens) - 12} more" if len(self.tokens) > 12 else ""
+        end = "the output may end here; " if self.may_end else ""
+        return f"{end}next byte one of {self.next_bytes!r}; {len(self.tokens)} tokens: {shown}{more}"
