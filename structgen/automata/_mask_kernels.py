@@ -713,7 +713,7 @@ def _config_mask(h, config, sure, maybe):
     h[SP] = block
 
 
-@kernel("i8(i4[::1], i8, i4[::1], i4[::1])")
+@kernel("i8(i4[::1], i8, i4[::1], i4[::1])", entry=True)
 def fill_mask(h, state, row, maybe):
     """Write the mask of a state to ``row`` (without end-of-sequence); ``maybe`` is scratch of the same size. A content hash."""
     for i in range(row.size):

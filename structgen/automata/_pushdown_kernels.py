@@ -199,7 +199,7 @@ def _intern_state(h, base, accepting):
     return s
 
 
-@kernel("i8(i4[::1], i8)")
+@kernel("i8(i4[::1], i8)", entry=True)
 def initial_state(h, rule):
     """The state before the first byte of a grammar whose start rule is given."""
     h[SP] += 1
@@ -213,7 +213,7 @@ def initial_state(h, rule):
     return s
 
 
-@kernel("i8(i4[::1], i8, i8)")
+@kernel("i8(i4[::1], i8, i8)", entry=True)
 def step(h, state, b):
     """The state after byte b, DEAD if the grammar does not continue so."""
     h[SP] += 1
@@ -257,7 +257,7 @@ def step(h, state, b):
     return s if h[STATUS] == OK else DEAD
 
 
-@kernel("i8(i4[::1], i8, i8)")
+@kernel("i8(i4[::1], i8, i8)", entry=True)
 def advance(h, state, token):
     """The state after a token, DEAD if it is not allowed (unknown ids and tokens without text never are)."""
     if state < 0 or token < 0 or token >= h[N_VOCAB]:

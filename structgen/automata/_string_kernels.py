@@ -293,7 +293,7 @@ def string_accepts(h, s):
     return h[h[lexeme + L_FLAGS] + h[s + S_Q]] & Q_ACCEPT
 
 
-@kernel("i8(i4[::1], i8, i8, i8)")
+@kernel("i8(i4[::1], i8, i8, i8)", entry=True)
 def string_start(h, lexeme, lo, hi):
     """The start state of a lexeme with length bounds, -1 if no word satisfies them."""
     if not _live(h, lexeme, 0, lo, hi):

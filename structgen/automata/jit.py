@@ -84,11 +84,13 @@ class _KernelCache(caching.FunctionCache):  # type: ignore[misc]
             pass  # a read-only or full disk only costs the next start its time
 
 
-def kernel(signature: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """``@njit`` with one explicit signature, GIL released, and the cache described above."""
+def kernel(signature: str, *, entry: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """``@njit`` with one explicit signature, GIL released, and the cache described above.
+
+    Only an ``entry`` kernel can be called from Python; the others save the compilation of their wrappers."""
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-        dispatcher: Any = numba.njit(nogil=True)(function)
+        dispatcher: Any = numba.njit(nogil=True, no_cfunc_wrapper=True, no_cpython_wrapper=not entry)(function)
         if not hasattr(dispatcher, "_cache"):
             return function  # NUMBA_DISABLE_JIT: plain Python, for coverage and debugging
         dispatcher._cache = _KernelCache(function)
