@@ -14,7 +14,7 @@ from structgen.automata.engine import Engine
 from structgen.automata.machine import MaskRows
 from structgen.automaton import TokenAutomaton
 from structgen.types import as_constraint
-from structgen.vocabulary import Vocabulary, load_trie
+from structgen.vocabulary import Vocabulary
 
 __all__ = ["clear_engines", "compile", "warmup"]
 
@@ -41,7 +41,7 @@ def compile(constraint: Any, vocab: Any) -> TokenAutomaton:
 def _engine(vocab: Vocabulary) -> tuple[Engine, MaskRows]:
     with _lock:
         if vocab.key not in _engines:
-            engine = Engine(vocab.offsets, vocab.data, load_trie(vocab))
+            engine = Engine(vocab.offsets, vocab.data, vocab.trie)
             _engines[vocab.key] = engine, MaskRows(engine.words)
             while len(_engines) > MAX_ENGINES:
                 _engines.popitem(last=False)

@@ -36,6 +36,7 @@ from structgen.automata._arena import (
     has_room,
     intern,
 )
+from structgen.automata._names_kernels import CAPTURE, EXHAUSTIBLE, decode_text
 from structgen.automata._pushdown_kernels import (
     K_CAPTURE,
     K_DATA,
@@ -43,7 +44,6 @@ from structgen.automata._pushdown_kernels import (
     K_RETURN,
     S_CONFIGS,
     advance,
-    decode_text,
     n_configs,
 )
 from structgen.automata._state_kernels import (
@@ -55,6 +55,7 @@ from structgen.automata._state_kernels import (
     HAS_ACCEPT,
     HAS_BYTES,
     HAS_CALLS,
+    IN_SCOPE,
     IS_STRING,
     _describe,
     calls,
@@ -90,8 +91,8 @@ MAX_PENDING = 64  # walks that one walk waits for at a time
 MAX_LEVEL = 2
 SMALL_TRIE = 2000  # tries below this many nodes are walked outright
 # Scratch block of a walk in progress: heads of linked lists in the list region.
-B_PARTS, B_EXITS, B_CALLS, B_REMOVED, B_TRIE = 0, 1, 4, 5, 6
-B_SIZE = 7
+B_PARTS, B_EXITS, B_CALLS, B_REMOVED, B_TRIE, B_LEVEL = 0, 1, 4, 5, 6, 7  # B_LEVEL: of tokens that end in the rule's own body
+B_SIZE = 8
 
 
 @kernel("void(i4[::1], i8, i8, i8)")
@@ -162,7 +163,7 @@ def _note_calls(h, block, d_node):
 @kernel("void(i4[::1], i8, i8, i8)")
 def _descend(h, block, trie, d):
     """Run the trie through the rule body from d: tokens (token * 2 + ends) go on the token stack, exits and calls on lists."""
-    level = h[trie + T_LEVEL]
+    level = h[block + B_LEVEL]
     nodes, n = trie + T_NODES, h[trie + T_N_NODES]
     tokens = tokens_of(h, trie)
     path = h[SP]  # D-state at each depth
@@ -449,6 +450,14 @@ def _difference_walk(h, block, w, pair):
             _add_pair(h, block + B_EXITS + level, trie, node)
 
 
+@kernel("i8(i8, i8)")
+def _bump(capture, kind):
+    """How many levels a part of a captured lexeme rises: tokens that end the name, or all if the names may run out."""
+    if not capture & CAPTURE:
+        return 0
+    return 1 if capture & EXHAUSTIBLE else kind & 1
+
+
 @kernel("i8(i4[::1], i8, i8)")
 def _walk_record(h, trie, d):
     at = h[SP]
@@ -467,7 +476,7 @@ def _entry(h, group, block):
             n += 1
         node = h[node + 2]
     h[SP] = sources + 2 * n
-    inner = merge(h, sources, n, h[trie + T_LEVEL]) if n else -1
+    inner = merge(h, sources, n, h[block + B_LEVEL]) if n else -1
     h[SP] = sources
     return inner
 
@@ -512,7 +521,9 @@ def _descend_walk(h, w, block, pending):
         for i in range(W_STAGE, W_STAGE + W_FIELDS):
             h[w + i] = h[source + i]
         return 0
-    level = h[trie + T_LEVEL]
+    # Where the names of a scope may run out, every byte read in its own body is to be verified.
+    level = min(MAX_LEVEL, h[trie + T_LEVEL] + (1 if h[d + D_FLAGS] & IN_SCOPE else 0))
+    h[block + B_LEVEL] = level
     kp = h[KP]
     baseline = d
     if h[trie + T_N_NODES] > SMALL_TRIE:
@@ -562,10 +573,10 @@ def _resolve_walk(h, w, block, pending):
             continue
         for i in range(h[called + W_N_PARTS]):
             kind = h[h[called + W_PARTS] + 2 * i + 1]
-            _add_part(h, block, h[h[called + W_PARTS] + 2 * i], 2 * min(MAX_LEVEL, (kind >> 1) + (capture & kind & 1)))
+            _add_part(h, block, h[h[called + W_PARTS] + 2 * i], 2 * min(MAX_LEVEL, (kind >> 1) + _bump(capture, kind)))
         for l in range(MAX_LEVEL + 1):
             rest = exit_trie(h, called, l)
-            if rest >= 0 and capture:
+            if rest >= 0 and capture & CAPTURE:
                 rest = relevel(h, rest, min(MAX_LEVEL, l + 1))
             if rest < 0 or h[STATUS] != OK:
                 continue
@@ -659,7 +670,11 @@ def _config_mask(h, config, sure, maybe):
     """Add the tokens of one configuration (offset of its triple): certain ones, and ones to verify."""
     d, data, stack = h[config], h[config + 1], h[config + 2]
     capture = stack != 0 and h[stack + K_CAPTURE] != 0
-    trusted = 1 if capture and not _conflict(h, h[stack + K_DATA], data) else 0
+    trusted = 0  # tokens up to this level need no verification
+    if capture:
+        trusted = 1
+        if _conflict(h, h[stack + K_DATA], data):
+            trusted = -1 if h[stack + K_CAPTURE] & EXHAUSTIBLE else 0
     block = h[SP]
     h[SP] = block + 4  # the tries still running, by level
     h[block], h[block + 1], h[block + 2] = h[ROOT_TRIE], -1, -1

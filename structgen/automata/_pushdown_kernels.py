@@ -9,10 +9,7 @@ A step costs one transition and one intern per configuration, about 0.1-0.3 us.
 """
 
 from structgen.automata._arena import (
-    CANON,
     DEAD,
-    HEADER,
-    KEYSET,
     LISTS_END,
     LP,
     N_VOCAB,
@@ -22,14 +19,23 @@ from structgen.automata._arena import (
     STACK,
     STATE,
     STATUS,
-    TEXT,
     TOO_LARGE,
     VOCAB,
     VOCAB_BYTES,
     intern,
 )
-from structgen.automata._state_kernels import D_FLAGS, D_N_CALLS, HAS_ACCEPT, HAS_BYTES, HAS_CALLS, calls, rule_start, transition
-from structgen.automata._string_kernels import hex_digit, short_escape
+from structgen.automata._names_kernels import CAPTURE, EXHAUSTIBLE, add_name, extend_text, name_remains, names_remain
+from structgen.automata._state_kernels import (
+    D_FLAGS,
+    D_N_CALLS,
+    HAS_ACCEPT,
+    HAS_BYTES,
+    HAS_CALLS,
+    IN_SCOPE,
+    calls,
+    rule_start,
+    transition,
+)
 from structgen.automata.jit import kernel
 
 # A stack node, from its id.
@@ -51,108 +57,13 @@ def push(h, back, data, parent, capture):
     return intern(h, STACK, 0, at, 4)
 
 
-@kernel("i8(i4[::1], i8, i8)")
-def extend_text(h, text, b):
-    at = h[SP]
-    h[at], h[at + 1] = text, b
-    return intern(h, TEXT, 0, at, 2)
-
-
-@kernel("i8(i4[::1], i8, i8)")
-def _put_utf8(h, at, char):
-    """Write the UTF-8 bytes of a character, one per word; the offset after them."""
-    if char < 0x80:
-        h[at] = char
-        return at + 1
-    if char < 0x800:
-        h[at] = 0xC0 | (char >> 6)
-    else:
-        if char < 0x10000:
-            h[at] = 0xE0 | (char >> 12)
-        else:
-            h[at], h[at + 1] = 0xF0 | (char >> 18), 0x80 | ((char >> 12) & 0x3F)
-            at += 1
-        h[at + 1] = 0x80 | ((char >> 6) & 0x3F)
-        at += 1
-    h[at + 1] = 0x80 | (char & 0x3F)
-    return at + 2
-
-
-@kernel("i8(i4[::1], i8)")
-def decode_text(h, text):
-    """Write the value of the JSON string read so far at the scratch stack, one byte per word; its length.
-    The opening quote is dropped, a closing one too; an unfinished escape at the end is left out."""
-    n, t = 0, text
-    while t:
-        n += 1
-        t = h[t + 2]
-    base = h[SP]
-    if base + 2 * n + 64 > h[SCRATCH_END]:
-        h[STATUS] = TOO_LARGE
-        return 0
-    t, i = text, base + n
-    while t:
-        i -= 1
-        h[i] = h[t + 3]
-        t = h[t + 2]
-    out, i, end, high = base, base + 1, base + n, 0
-    while i < end and h[i] != 34:
-        b = h[i]
-        if b != 92:
-            h[out] = b
-            out += 1
-            i += 1
-            continue
-        if i + 1 >= end:
-            break
-        if h[i + 1] != 117:
-            h[out] = short_escape(h[i + 1])
-            out += 1
-            i += 2
-            continue
-        if i + 6 > end:
-            break
-        unit = (hex_digit(h[i + 2]) << 12) | (hex_digit(h[i + 3]) << 8) | (hex_digit(h[i + 4]) << 4) | hex_digit(h[i + 5])
-        i += 6
-        if 0xD800 <= unit <= 0xDBFF:
-            high = 0x10000 + ((unit - 0xD800) << 10)
-        else:
-            out = _put_utf8(h, out, high + unit - 0xDC00 if high else unit)
-            high = 0
-    return out - base
-
-
-@kernel("i8(i4[::1], i8, i8)")
-def add_name(h, names, text):
-    """The set of names with the value of the captured text added, -1 if it is already there. 0 is the empty set."""
-    n = decode_text(h, text)
-    name = intern(h, CANON, 0, h[SP], n)
-    at, count = h[SP], 0
-    size = (h[names + 1] >> 4) if names else 0
-    placed = False
-    for i in range(size):
-        known = h[names + HEADER + i]
-        if known == name:
-            return -1
-        if known > name and not placed:
-            h[at + count] = name
-            count += 1
-            placed = True
-        h[at + count] = known
-        count += 1
-    if not placed:
-        h[at + count] = name
-        count += 1
-    return intern(h, KEYSET, 0, at, count)
-
-
 @kernel("i8(i4[::1], i8, i8, i8, i8)")
 def _settle(h, base, d, data, stack):
     """Add (d, data, stack), and what is reached by returning from finished rules, to the configurations listed on the
     scratch stack from ``base``. 1 if the whole grammar is finished."""
     while True:
         flags = h[d + D_FLAGS]
-        if flags & (HAS_BYTES | HAS_CALLS):
+        if flags & (HAS_BYTES | HAS_CALLS) and (not flags & IN_SCOPE or names_remain(h, d, data)):
             at = base
             while at < h[SP] and not (h[at] == d and h[at + 1] == data and h[at + 2] == stack):
                 at += 3
@@ -228,14 +139,17 @@ def step(h, state, b):
         while top > work:
             top -= 3
             d, data, stack = h[top], h[top + 1], h[top + 2]
+            h[LP] = top  # the kernels called below use the list region above the pending configurations
             flags = h[d + D_FLAGS]
             if flags & HAS_BYTES:
                 t = transition(h, d, b)
-                if t >= 0:
-                    read = extend_text(h, data, b) if stack and h[stack + K_CAPTURE] else data
-                    accepting |= _settle(h, base, t, read, stack)
+                if t >= 0 and stack and h[stack + K_CAPTURE]:
+                    read, names = extend_text(h, data, b), h[stack + K_DATA]
+                    if names == 0 or not h[stack + K_CAPTURE] & EXHAUSTIBLE or name_remains(h, t, read, names):
+                        accepting |= _settle(h, base, t, read, stack)
+                elif t >= 0:
+                    accepting |= _settle(h, base, t, data, stack)
             if flags & HAS_CALLS:
-                h[LP] = top
                 block = calls(h, d)
                 if top + 3 * h[d + D_N_CALLS] + 64 > h[LISTS_END]:
                     h[STATUS] = TOO_LARGE
@@ -247,10 +161,12 @@ def step(h, state, b):
                     if start == DEAD:
                         continue
                     node = stack
+                    capture &= CAPTURE | EXHAUSTIBLE
                     if capture or h[back + D_FLAGS] != HAS_ACCEPT:
                         node = push(h, back, data, stack, capture)
                     h[top], h[top + 1], h[top + 2] = start, 0, node
                     top += 3
+                    h[LP] = top
     h[LP] = work
     s = _intern_state(h, base, accepting)
     h[SP] = base - 1

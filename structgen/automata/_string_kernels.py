@@ -13,7 +13,8 @@ from structgen.automata.jit import kernel
 # A lexeme block: these words, with pointers to its tables.
 L_QUOTED, L_N_INTERVALS, L_STARTS, L_CLASSES, L_N_CLASSES, L_TABLE, L_FLAGS, L_ASCII = 0, 1, 2, 3, 4, 5, 6, 7
 L_NEXT_LENGTH, L_COLUMNS, L_PERIOD, L_NON_ASCII, L_NEAR_FREE = 8, 9, 10, 11, 12
-L_SIZE = 13
+L_N_STATES, L_WEIGHTS = 13, 14  # characters per class, capped
+L_SIZE = 15
 Q_ACCEPT, Q_FREE = 1, 2  # flags of a content state: may end here; accepts everything from here on
 
 # Fields of a string state (from its id) and its phases.
@@ -37,7 +38,7 @@ def _interval(h, lexeme, char):
 
 
 @kernel("i8(i4[::1], i8, i8, i8)")
-def _next(h, lexeme, q, char):
+def content_next(h, lexeme, q, char):
     if char < 128:
         c = h[h[lexeme + L_ASCII] + char]
     else:
@@ -118,7 +119,7 @@ def _finish_char(h, lexeme, q, phase, k, value, lo, hi):
 def _utf8(h, lexeme, q, k, value, lo, hi):
     """The state with k continuation bytes to come and leading bits ``value``."""
     if k == 0:
-        return _finish_char(h, lexeme, _next(h, lexeme, q, value), NORMAL, 0, 0, lo, hi)
+        return _finish_char(h, lexeme, content_next(h, lexeme, q, value), NORMAL, 0, 0, lo, hi)
     first, last, whole = value << (6 * k), ((value + 1) << (6 * k)) - 1, True
     if k == 2 and value == 0:
         first, whole = 0x800, False
@@ -142,7 +143,7 @@ def _hex(h, lexeme, q, k, value, lo, hi):
     """The state after k of the four hexadecimal digits of \\uXXXX with value so far."""
     if k == 4:
         if value < 0xD800 or value > 0xDFFF:
-            return _finish_char(h, lexeme, _next(h, lexeme, q, value), NORMAL, 0, 0, lo, hi)
+            return _finish_char(h, lexeme, content_next(h, lexeme, q, value), NORMAL, 0, 0, lo, hi)
         if value >= 0xDC00:
             return -1
         base = 0x10000 + ((value - 0xD800) << 10)
@@ -210,7 +211,7 @@ def _low_hex(h, lexeme, q, b, s, lo, hi):
         return string_state(h, lexeme, q, LOW_HEX, 1, value, lo, hi)
     value += (digit - 12) << 8 if k == 1 else (digit << 4 if k == 2 else digit)
     if k == 3:
-        return _finish_char(h, lexeme, _next(h, lexeme, q, value), NORMAL, 0, 0, lo, hi)
+        return _finish_char(h, lexeme, content_next(h, lexeme, q, value), NORMAL, 0, 0, lo, hi)
     if not _any_live(h, lexeme, q, value, value + (255 if k == 1 else 15), lo, hi):
         return -1
     return string_state(h, lexeme, q, LOW_HEX, k + 1, value, lo, hi)
@@ -234,7 +235,7 @@ def string_step(h, s, b):
             if b < 32:
                 return -1
         if b < 0x80:
-            return _finish_char(h, lexeme, _next(h, lexeme, q, b), NORMAL, 0, 0, lo, hi)
+            return _finish_char(h, lexeme, content_next(h, lexeme, q, b), NORMAL, 0, 0, lo, hi)
         if 0xC2 <= b <= 0xDF:
             return _utf8(h, lexeme, q, 1, b & 0x1F, lo, hi)
         if 0xE0 <= b <= 0xEF:
@@ -263,7 +264,7 @@ def string_step(h, s, b):
         if b == 117:
             return _hex(h, lexeme, q, 0, 0, lo, hi)
         c = short_escape(b)
-        return _finish_char(h, lexeme, _next(h, lexeme, q, c), NORMAL, 0, 0, lo, hi) if c >= 0 else -1
+        return _finish_char(h, lexeme, content_next(h, lexeme, q, c), NORMAL, 0, 0, lo, hi) if c >= 0 else -1
     if phase == HEX:
         digit = hex_digit(b)
         return _hex(h, lexeme, q, k + 1, value * 16 + digit, lo, hi) if digit >= 0 else -1

@@ -44,6 +44,7 @@ class Analysis:
                 parents[id(child)].append(e)
         self._productive = _least_fixpoint(self.expressions, parents, _is_productive)
         self._nullable = _least_fixpoint(self.expressions, parents, _is_nullable)
+        self._capturing = _least_fixpoint(self.expressions, parents, _is_capturing)
         self._refuse_left_recursion()
 
     def productive(self, expr: Expr) -> bool:
@@ -51,6 +52,10 @@ class Analysis:
 
     def nullable(self, expr: Expr) -> bool:
         return id(expr) in self._nullable
+
+    def capturing(self, expr: Expr) -> bool:
+        """Whether a captured name stands in the expression itself (not inside a rule or a scope of its own)."""
+        return id(expr) in self._capturing
 
     def _first(self, expr: Expr) -> Iterable[Expr]:
         """Sub-expressions that may start before anything is consumed."""
@@ -146,3 +151,9 @@ def _is_nullable(expr: Expr, known: set[int]) -> bool:
     if isinstance(expr, Repeat):
         return expr.min == 0 or (id(expr.item) in known and (expr.min == 1 or expr.separator is None or id(expr.separator) in known))
     return all(id(child) in known for child in children(expr))
+
+
+def _is_capturing(expr: Expr, known: set[int]) -> bool:
+    if isinstance(expr, Quoted):
+        return expr.capture
+    return not isinstance(expr, (Rule, Unique)) and any(id(child) in known for child in children(expr))

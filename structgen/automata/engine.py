@@ -32,6 +32,7 @@ Words = npt.NDArray[np.int32]
 
 SCRATCH_WORDS, LIST_WORDS, VISITED_SLOTS = 1 << 21, 1 << 22, 1 << 17
 MARGIN = 1 << 22  # words a kernel may use after the point where it reports a full arena
+MAX_TOKENS = 1 << 24  # so that (state, token) packs into one integer
 FIRST_WORDS, MAX_WORDS = 1 << 26, (1 << 31) - (1 << 20)
 
 
@@ -45,6 +46,8 @@ class Engine:
 
     def __init__(self, offsets: npt.NDArray[np.int64], data: npt.NDArray[np.uint8], trie: TokenTrie) -> None:
         self.size = len(offsets) - 1
+        if self.size > MAX_TOKENS:
+            raise LimitExceeded("tokens of a vocabulary", MAX_TOKENS)
         self.words = (self.size + 31) // 32
         self.lock = threading.RLock()
         self.rules: WeakKeyDictionary[Rule, int] = WeakKeyDictionary()
@@ -143,6 +146,12 @@ class Engine:
 
     def define_rule(self, cell: int, code: int, sub: int = 0) -> None:
         self.arena[cell : cell + K.R_SIZE] = 0, code, sub
+
+    def can_finish(self, rule: int) -> bool:
+        """Whether the scope that is this rule has enough distinct names to be finished."""
+        from structgen.automata._names_kernels import scope_can_finish
+
+        return bool(self.call(scope_can_finish, rule))
 
     def string_start(self, lexeme: int, lo: int, hi: int) -> int:
         """The start state of a string lexeme, -1 if no word has a length within the bounds."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from structgen.automata.chardfa import CharDfa
     from structgen.automata.engine import Engine
 
-__all__ = ["Bounds", "effective_bounds", "lexeme", "lexeme_rule"]
+__all__ = ["Bounds", "effective_bounds", "inexhaustible", "lexeme", "lexeme_rule"]
 
 Bounds = tuple[int, int]  # least and greatest number of characters, -1 for no greatest
 MAX_PERIOD = 20_000
@@ -59,6 +59,9 @@ def _write(engine: Engine, starts: object, classes: object, table: object, accep
     block[S.L_ASCII] = engine.write(class_array[interval])
     block[S.L_NON_ASCII] = int((delta[:, wide] >= 0).any())
     block[S.L_NEAR_FREE] = int(quoted and bool(loops.any()))
+    block[S.L_N_STATES] = n_states
+    sizes = np.diff(np.append(start_array, S.MAX_CHAR + 1))
+    block[S.L_WEIGHTS] = engine.write(np.minimum(np.bincount(class_array, weights=sizes, minlength=n_classes), 1 << 20))
     return engine.write(block)
 
 
@@ -78,6 +81,19 @@ def effective_bounds(dfa: CharDfa | None, low: int, high: int | None) -> Bounds 
     if high is not None and high < low:
         return None
     return low, -1 if high is None else high
+
+
+def inexhaustible(dfa: CharDfa | None) -> bool:
+    """Whether every beginning of a word can go on for ever, so that a name not used yet always remains."""
+    if dfa is None:
+        return True
+    delta = np.asarray(dfa.table, dtype=np.int64)
+    endless = np.ones(len(delta), dtype=bool)  # greatest fixpoint: states with a successor that is endless
+    while True:
+        now = np.append(endless, False)[delta].any(axis=1)
+        if (now == endless).all():
+            return bool(endless.all())
+        endless = now
 
 
 def _bound_lengths(engine: Engine, block: int, dfa: CharDfa) -> None:

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from structgen.automata import _names_kernels as N
 from structgen.automata import _state_kernels as K
 from structgen.automata.analysis import Analysis
 from structgen.automata.ir import Bytes, Chars, Choice, Expr, Quoted, QuotedText, Regular, Repeat, Rule, Seq, Unique
-from structgen.automata.lexemes import effective_bounds, lexeme_rule
+from structgen.automata.lexemes import effective_bounds, inexhaustible, lexeme_rule
 from structgen.automata.utf8 import byte_sequences
-from structgen.errors import StructgenError, UnsatisfiableSchema
+from structgen.errors import LimitExceeded, StructgenError, UnsatisfiableSchema
 
 if TYPE_CHECKING:
     from structgen.automata.engine import Engine
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["lower"]
 
 MAX_DEPTH = 40  # nesting inside one rule before it is outlined
+MAX_SCOPE_DEPTH = 200  # nesting of captured names, which cannot be outlined
 UNROLL = 8  # repetitions of a single character up to this bound are unrolled
 
 Instruction = list[int]
@@ -80,18 +82,25 @@ class _Body:
         self.facts = lowering.facts
         self.engine = lowering.engine
         self.code: list[Instruction] = []
+        self.in_scope = False  # in the body of a `Unique`: what captures names must stay in this rule
+        self.counting = False  # in a counted repetition: elements carry the count, so literals must be called
 
     def write(self, cell: int, expr: Expr) -> None:
         if isinstance(expr, Rule):
             assert expr.body is not None
             expr = expr.body
         if isinstance(expr, Unique):
-            expr = expr.body
+            expr, self.in_scope = expr.body, True
         if isinstance(expr, Repeat) and not self._is_inline(expr):
             self._counted(expr)
         else:
             self.emit(expr, 0)
         self._op(K.ACCEPT)
+        exhaustible = {op[1] for op in self.code if op[0] == K.CALL and op[2] & N.EXHAUSTIBLE}
+        if len(exhaustible) > 1:
+            raise StructgenError("two kinds of distinct names in one scope that may both run out; only one can be counted")
+        if exhaustible:
+            self._mark_scope()
         self.engine.reserve(len(self.code) * K.WIDTH)
         base = self.engine.write([])
         for op in self.code:
@@ -101,17 +110,33 @@ class _Body:
                 op[2] = base + K.WIDTH * op[2]
         self.engine.write(self.code)
         self.engine.define_rule(cell, base)
+        if exhaustible and not self.engine.can_finish(cell):
+            raise UnsatisfiableSchema("a scope wants more distinct names than its names have words")
+
+    def _mark_scope(self) -> None:
+        """Note in all instructions that the names of this rule may run out."""
+        for op in self.code:
+            if op[0] == K.CALL:
+                op[2] |= N.SCOPE
+            elif op[0] in (K.BYTE, K.LITERAL):
+                op[3] = 1
 
     def _op(self, op: int, a: int = 0, b: int = 0, c: int = 0) -> Instruction:
         instruction = [op, a, b, c]
         self.code.append(instruction)
         return instruction
 
-    def _call(self, cell: int, *, capture: bool = False, nullable: bool = False) -> None:
-        self._op(K.CALL, cell, int(capture), int(nullable))
+    def _call(self, cell: int, *, capture: int = 0, nullable: bool = False) -> None:
+        self._op(K.CALL, cell, capture, int(nullable))
+
+    def _names_stay(self, expr: Expr) -> bool:
+        """Whether an expression must not be outlined, because its names belong to the scope being written."""
+        return self.in_scope and self.facts.capturing(expr)
 
     def emit(self, expr: Expr, depth: int) -> None:
-        if depth > MAX_DEPTH and isinstance(expr, (Seq, Choice, Repeat)):
+        if depth > MAX_SCOPE_DEPTH:
+            raise LimitExceeded("nesting inside a scope of distinct names", MAX_SCOPE_DEPTH)
+        if depth > MAX_DEPTH and isinstance(expr, (Seq, Choice, Repeat)) and not self._names_stay(expr):
             self._call(self.lowering.cell(expr), nullable=self.facts.nullable(expr))
         elif isinstance(expr, Bytes):
             for b in expr.value:
@@ -121,6 +146,8 @@ class _Body:
                 self.emit(item, depth + 1)
         elif isinstance(expr, Choice):
             self._choice([item for item in expr.items if self.facts.productive(item)], depth)
+        elif isinstance(expr, QuotedText) and self.counting:
+            self._call(self.lowering.cell(expr))
         elif isinstance(expr, QuotedText):
             self._op(K.LITERAL, self.engine.write([ord(c) for c in expr.text]), len(expr.text))
         elif isinstance(expr, Chars):
@@ -165,7 +192,10 @@ class _Body:
             return
         bounds = effective_bounds(expr.content, expr.min_length, expr.max_length)
         assert bounds is not None, "unproductive lexemes are dropped before"
-        self._call(lexeme_rule(self.engine, expr.content, True, bounds), capture=expr.capture)
+        capture = 0
+        if expr.capture and self.in_scope:
+            capture = N.CAPTURE if bounds[1] < 0 and inexhaustible(expr.content) else N.CAPTURE | N.EXHAUSTIBLE
+        self._call(lexeme_rule(self.engine, expr.content, True, bounds), capture=capture)
 
     def _is_inline(self, expr: Repeat) -> bool:
         """Whether a repetition needs no counter."""
@@ -185,6 +215,8 @@ class _Body:
         elif self._is_inline(expr):
             assert expr.max is not None
             self._unroll(expr.item, expr.min, expr.max, depth)
+        elif self._names_stay(expr):
+            self._counted(expr)
         else:
             self._call(self.lowering.cell(expr), nullable=self.facts.nullable(expr))
 
@@ -210,7 +242,11 @@ class _Body:
             skip[2] = len(self.code)
 
     def _counted(self, expr: Repeat) -> None:
-        """The whole body of a rule: rounds counted in the element, so nothing inside may use the element's progress."""
+        """Rounds counted in the element, so nothing inside may use the element's progress: literals and inner counts are
+        called. Normally the whole body of a rule of its own; in a scope of distinct names, a part of the scope's rule."""
+        if self.counting:
+            raise StructgenError("a counted repetition of distinct names inside another one in the same scope")
+        self.counting = True
         high = -1 if expr.max is None else expr.max
         empty_item = self.facts.nullable(expr.item)
         if empty_item and expr.separator is not None and self.facts.nullable(expr.separator):
@@ -219,6 +255,8 @@ class _Body:
         low = 0 if uncounted else expr.min
         start = self._op(K.COUNT_START, 0, low, high)
         body = len(self.code)
+        if uncounted and self._names_stay(expr.item):
+            raise StructgenError("a counted repetition whose item may be empty cannot record distinct names")
         if uncounted:
             self._call(self.lowering.cell(expr.item))
         else:
@@ -230,9 +268,10 @@ class _Body:
             self._plain(expr.separator)
         self._op(K.JUMP, body)
         start[1] = leave[1] = len(self.code)
+        self.counting = False
 
     def _plain(self, expr: Expr) -> None:
-        if isinstance(expr, (Bytes, Chars, Quoted, Regular, Rule, Unique)):
+        if isinstance(expr, (Bytes, Chars, Quoted, Regular, Rule, Unique)) or self._names_stay(expr):
             self.emit(expr, 0)
         else:
             self._call(self.lowering.cell(expr), nullable=self.facts.nullable(expr))

@@ -67,12 +67,15 @@ class Machine:
         self._rows = rows
         self._expr = expr  # keeps the rules alive, and with them their cells
         self._eos = tuple(sorted(set(eos_ids)))
+        self._size = engine.size
         self._next: dict[int, int] = {}
         self._masks: dict[int, MaskRow] = {}
         self.initial: int = engine.initial_state(lower(engine, expr))
 
     def advance(self, state: int, token: int) -> int:
         """The state after a token; ``dead`` (-1) where it is not allowed. Never raises for a bad token."""
+        if not 0 <= token < self._size:
+            return DEAD
         key = state << 24 | token
         following = self._next.get(key)
         if following is None:
@@ -83,7 +86,7 @@ class Machine:
 
     def _advance(self, state: int, token: int) -> int:
         token = int(token)
-        if state == DEAD or token < 0:
+        if state == DEAD:
             return DEAD
         if token in self._eos:
             return FINISHED if state == FINISHED or self.is_accepting(state) else DEAD

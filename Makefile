@@ -1,0 +1,20 @@
+PYTHON ?= python
+
+.PHONY: check test test-long bench docs
+
+check:  ## style and types
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m mypy
+
+test:  ## the quick suite
+	$(PYTHON) -m pytest -q -n auto
+
+test-long:  ## everything, minutes
+	$(PYTHON) -m pytest -q -n auto -m "long or not long"
+
+bench:  ## rewrites the tables of benchmarks/README.md
+	$(PYTHON) -m benchmarks.cold_start
+	$(PYTHON) -m benchmarks.maskbench
+
+docs:  ## the examples in docstrings and README files
+	$(PYTHON) -m pytest -q --doctest-modules structgen

@@ -1,0 +1,1 @@
+"""Training of the embedded model: synthetic extraction data, tokenizer, training, evaluation (see README.md)."""

@@ -1,0 +1,81 @@
+"""Constrained decoding: JSON Schemas, types, regexes and grammars as exact token masks for any language model.
+
+>>> import structgen as sg
+>>> automaton = sg.compile({"type": "boolean"}, sg.Vocabulary.from_bytes([b"true", b"false", b"f"], eos_token_id=3))
+>>> automaton.allowed(automaton.initial).tolist(), automaton.parse("true")
+([0, 1], True)
+
+Names are imported on first use, so that ``import structgen`` costs nothing; torch and transformers only with those that need them.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from structgen._version import __version__
+from structgen.errors import (
+    GrammarSyntaxError,
+    LimitExceeded,
+    ModelOutputError,
+    StructgenError,
+    UnsatisfiableSchema,
+    UnsupportedSchema,
+    VocabularyError,
+)
+
+if TYPE_CHECKING:
+    from structgen.automaton import TokenAutomaton
+    from structgen.compiler import compile
+    from structgen.generator import Generator, Stream, generate
+    from structgen.grammars.constraint import Constraint, choice, literal, regex, repeat
+    from structgen.processor import LogitsProcessor
+    from structgen.types import from_type, json_schema
+    from structgen.vocabulary import Vocabulary
+
+__all__ = [
+    "Constraint",
+    "Generator",
+    "GrammarSyntaxError",
+    "LimitExceeded",
+    "LogitsProcessor",
+    "ModelOutputError",
+    "Stream",
+    "StructgenError",
+    "TokenAutomaton",
+    "UnsatisfiableSchema",
+    "UnsupportedSchema",
+    "Vocabulary",
+    "VocabularyError",
+    "__version__",
+    "choice",
+    "compile",
+    "from_type",
+    "generate",
+    "json_schema",
+    "literal",
+    "regex",
+    "repeat",
+]
+
+_HOMES = {
+    "structgen.automaton": ("TokenAutomaton",),
+    "structgen.compiler": ("compile",),
+    "structgen.generator": ("Generator", "Stream", "generate"),
+    "structgen.grammars.constraint": ("Constraint", "choice", "literal", "regex", "repeat"),
+    "structgen.processor": ("LogitsProcessor",),
+    "structgen.types": ("from_type", "json_schema"),
+    "structgen.vocabulary": ("Vocabulary",),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(_HOME_OF[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,321 @@
+"""The ``structgen`` command: generate, check, validate, warmup. Results go to stdout, everything else to stderr.
+
+Nothing heavy is imported before it is needed, so that ``structgen --help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from structgen._version import __version__
+from structgen.errors import ModelOutputError, StructgenError
+from structgen.progress import Progress
+
+if TYPE_CHECKING:
+    from structgen.types import TypedConstraint
+
+__all__ = ["main"]
+
+OK, INCOMPLETE, USAGE, NO_MODEL, FAILED = range(5)
+
+EXIT_CODES = """exit codes:
+  0  done (validate: the text is accepted)
+  1  the output was not complete when the tokens ran out (validate: the text is rejected)
+  2  wrong usage, or a schema, regex or type that cannot be used
+  3  the model cannot be loaded
+  4  the model failed while generating"""
+
+INSTRUCTION = """{text}
+
+Answer with nothing but JSON that is valid under this JSON Schema:
+{schema}
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    arguments = _parser().parse_args(argv)
+    try:
+        return int(arguments.run(arguments))
+    except ModelOutputError as error:
+        return _fail(INCOMPLETE, error)
+    except StructgenError as error:
+        return _fail(USAGE, error)
+    except _CannotLoad as error:
+        return _fail(NO_MODEL, error)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # whoever read stdout has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
+
+
+def generate(arguments: argparse.Namespace) -> int:
+    """``structgen generate``: text in, JSON (or text matching a regex) out."""
+    progress = Progress(arguments.quiet)
+    text = _read_text(arguments.text)
+    with progress.step("reading the constraint"):
+        constraint = _constraint(arguments)
+    model, tokenizer = _load_model(arguments, progress)
+    from structgen.compiler import warmup as compile_kernels
+    from structgen.generator import Generator
+
+    with progress.step("compiling the constraint"):
+        compile_kernels()
+        generator = Generator(model, tokenizer)
+        generator.automaton(constraint)
+    if arguments.seed is not None:
+        import torch
+
+        torch.manual_seed(arguments.seed)
+    sampling = {"temperature": arguments.temperature} if arguments.temperature else {"do_sample": False}
+    stream = generator.stream(
+        _prompt(arguments, text, constraint, tokenizer), constraint, max_new_tokens=arguments.max_new_tokens, **sampling
+    )
+    try:
+        _print_answer(stream, constraint, arguments)
+    except (StructgenError, BrokenPipeError):
+        raise
+    except Exception as error:
+        return _fail(FAILED, f"the model failed: {type(error).__name__}: {error}")
+    finally:
+        stream.close()
+    rate = len(stream.tokens) / max(stream.seconds, 1e-9)
+    progress.say(f"{len(stream.tokens)} tokens in {stream.seconds:.1f} s ({rate:.0f} tokens/s)")
+    return OK
+
+
+def check(arguments: argparse.Namespace) -> int:
+    """``structgen check``: what of a schema is enforced."""
+    from structgen.types import json_schema
+
+    constraint = json_schema(_read_file(arguments.schema))
+    print(constraint.report)
+    return OK
+
+
+def validate(arguments: argparse.Namespace) -> int:
+    """``structgen validate``: whether a text is in the language of a schema, regex or type."""
+    from structgen.compiler import compile
+    from structgen.vocabulary import Vocabulary
+
+    text = (sys.stdin.buffer.read() if arguments.file == "-" else _file_bytes(arguments.file)).strip(b" \t\r\n")
+    automaton = compile(_constraint(arguments), Vocabulary.from_bytes([bytes([b]) for b in range(256)], eos_token_id=256))
+    state = automaton.initial
+    for position, byte in enumerate(text):
+        following = automaton.advance(state, byte)
+        if following == automaton.dead:
+            return _rejected(text, position, automaton.explain(state))
+        state = following
+    return OK if automaton.is_accepting(state) else _rejected(text, len(text), automaton.explain(state))
+
+
+def warmup(arguments: argparse.Namespace) -> int:
+    """``structgen warmup``: compile the kernels ahead of time."""
+    from structgen.compiler import warmup as compile_kernels
+
+    compiled = compile_kernels()
+    Progress().say(f"{len(compiled)} kernels compiled" if compiled else "the kernels were compiled already")
+    return OK
+
+
+# reading the arguments
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "structgen",
+        description="JSON that is valid under a schema, from any language model.",
+        epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"structgen {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(run: Any, help: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(
+            run.__name__, help=help, description=help, epilog=EXIT_CODES, formatter_class=argparse.RawDescriptionHelpFormatter
+        )
+        added.set_defaults(run=run)
+        return added
+
+    _add_generate_arguments(command(generate, "Extract JSON from a text: the result on stdout, progress on stderr."))
+    checked = command(check, "Compile a JSON Schema and report what is enforced.")
+    checked.add_argument("schema", metavar="SCHEMA", help="file with a JSON Schema")
+    validated = command(validate, "Tell whether a JSON text is accepted, and if not, where it goes wrong.")
+    _add_constraint_arguments(validated)
+    validated.add_argument("file", metavar="FILE", help="file with the text, or - for stdin; white space around it is ignored")
+    command(warmup, "Compile the kernels now, once per installation, rather than on first use.")
+    return parser
+
+
+def _add_constraint_arguments(parser: argparse.ArgumentParser) -> None:
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("--schema", metavar="FILE", help="file with a JSON Schema")
+    which.add_argument("--regex", metavar="REGEX", help="regular expression that the whole output matches")
+    which.add_argument("--type", metavar="MODULE:NAME", help="a pydantic model, dataclass, TypedDict, Enum or function")
+
+
+def _add_generate_arguments(parser: argparse.ArgumentParser) -> None:
+    _add_constraint_arguments(parser)
+    parser.add_argument("text", metavar="TEXT", help="what to extract from, or - for stdin")
+    parser.add_argument("--model", metavar="NAME_OR_PATH", help="any Hugging Face causal LM (default: the embedded model, offline)")
+    parser.add_argument("--device", help="where the model runs (default: cuda if there is one, else cpu)")
+    parser.add_argument("--raw", action="store_true", help="TEXT is the whole prompt: add no instruction and no chat template")
+    parser.add_argument("--stream", action="store_true", help="print the output as it is generated")
+    parser.add_argument("--max-new-tokens", type=_positive, default=512, metavar="N", help="give up after N tokens (default: 512)")
+    parser.add_argument(
+        "--temperature", type=float, default=0.0, metavar="T", help="sample with this temperature (default: 0, take the likeliest)"
+    )
+    parser.add_argument("--seed", type=int, metavar="N", help="for reproducible sampling")
+    parser.add_argument("--indent", type=int, metavar="N", help="spaces per level (default: all on one line)")
+    parser.add_argument("--quiet", action="store_true", help="no progress")
+
+
+def _positive(text: str) -> int:
+    if int(text) < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return int(text)
+
+
+def _constraint(arguments: argparse.Namespace) -> TypedConstraint:
+    from structgen.grammars.constraint import regex
+    from structgen.types import as_constraint, from_type, json_schema
+
+    if arguments.regex is not None:
+        return as_constraint(regex(arguments.regex))
+    options = _layout(arguments)
+    if arguments.schema is not None:
+        return json_schema(_read_file(arguments.schema), **options)
+    return from_type(_named_type(arguments.type), **options)
+
+
+def _layout(arguments: argparse.Namespace) -> dict[str, Any]:
+    """White space: any when reading; when writing what is wanted, what the embedded model has learnt, or what the model likes."""
+    if arguments.run is validate:
+        lifted = ("string_length", "max_integer_digits", "max_fraction_digits", "max_exponent", "max_padding_zeros")
+        return {"whitespace": "any", "limits": dict.fromkeys(lifted)}
+    if arguments.stream and arguments.indent is not None:
+        return {"whitespace": {"indent": arguments.indent}}
+    return {"whitespace": "one-space"} if arguments.model is None else {}
+
+
+def _named_type(name: str) -> Any:
+    import importlib
+
+    module, _, attribute = name.partition(":")
+    sys.path.insert(0, os.getcwd())
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise StructgenError(f"--type {name} names no type (it is written MODULE:NAME): {error}") from error
+
+
+def _read_text(text: str) -> str:
+    return sys.stdin.read() if text == "-" else text
+
+
+def _read_file(path: str) -> str:
+    try:
+        return _file_bytes(path).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise StructgenError(f"{path} is not UTF-8 text: {error}") from error
+
+
+def _file_bytes(path: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise StructgenError(f"cannot read {path}: {error.strerror}") from error
+
+
+# the model
+
+
+class _CannotLoad(Exception):
+    pass
+
+
+def _load_model(arguments: argparse.Namespace, progress: Progress) -> tuple[Any, Any]:
+    if arguments.model is None:
+        name = _embedded_model()
+        os.environ["HF_HUB_OFFLINE"] = "1"
+    else:
+        name = arguments.model
+    try:
+        with progress.step(f"loading {arguments.model or 'the embedded model'}"), contextlib.redirect_stdout(sys.stderr):
+            import torch
+            from transformers import AutoModelForCausalLM, AutoTokenizer
+
+            device = arguments.device or ("cuda" if torch.cuda.is_available() else "cpu")
+            tokenizer = AutoTokenizer.from_pretrained(name)
+            return AutoModelForCausalLM.from_pretrained(name, torch_dtype="auto").to(device).eval(), tokenizer
+    except Exception as error:  # whatever a model repository can do wrong
+        raise _CannotLoad(f"cannot load {name}: {type(error).__name__}: {error}") from error
+
+
+def _embedded_model() -> str:
+    from structgen.models.tiny_prompt import TINY_MODEL_PATH
+
+    if not (TINY_MODEL_PATH / "config.json").exists():
+        raise _CannotLoad(f"the embedded model is missing from {TINY_MODEL_PATH}; name another one with --model")
+    return str(TINY_MODEL_PATH)
+
+
+def _prompt(arguments: argparse.Namespace, text: str, constraint: TypedConstraint, tokenizer: Any) -> Any:
+    if arguments.raw:
+        return text
+    if arguments.model is None:
+        from structgen.models.tiny_prompt import prompt
+
+        return prompt(text, constraint.schema if constraint.schema is not None else True)
+    if constraint.schema is None:
+        instruction = f"{text}\n\nAnswer with nothing but a text that matches the regular expression {arguments.regex}\n"
+    else:
+        import json
+
+        instruction = INSTRUCTION.format(text=text, schema=json.dumps(constraint.schema, ensure_ascii=False))
+    chat = getattr(tokenizer, "chat_template", None) is not None
+    return [{"role": "user", "content": instruction}] if chat else instruction + "\n"
+
+
+# writing the result
+
+
+def _print_answer(stream: Any, constraint: TypedConstraint, arguments: argparse.Namespace) -> None:
+    """Print the answer, as it comes or all at once; an incomplete one is printed only as it comes."""
+    from structgen.jsontext import relayout
+
+    for piece in stream:
+        if arguments.stream:
+            print(piece, end="", flush=True)
+    if arguments.stream:
+        print(flush=True)
+    _ = stream.result
+    if not arguments.stream:
+        print(relayout(stream.text, arguments.indent) if constraint.schema is not None else stream.text, flush=True)
+
+
+def _rejected(text: bytes, position: int, situation: Any) -> int:
+    line = text.count(b"\n", 0, position) + 1
+    column = len(text[text.rfind(b"\n", 0, position) + 1 : position].decode(errors="replace")) + 1
+    found = repr(text[position : position + 20].decode(errors="replace")) if position < len(text) else "the end"
+    wanted = ", ".join(repr(chr(b)) if b < 128 else f"byte {b:#x}" for b in sorted(situation.next_bytes)[:20])
+    end = "the end, or " if situation.may_end else ""
+    print(f"rejected at line {line}, column {column}: found {found}, expected {end}one of {wanted}", file=sys.stderr)
+    return INCOMPLETE
+
+
+def _fail(code: int, error: Any) -> int:
+    print(f"structgen: {error}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,107 @@
+"""JSON Schema to constraint: the JSON texts whose value is valid under the schema, exactly, or an error that says why not.
+
+The way of a schema: `resolve` (references) -> `parse` (keywords to formulas) -> `normal` (per kind of value, a union of
+shapes) -> `lower` (shapes to expressions of `structgen.automata.ir`). The language is that of the schema in its draft,
+restricted to the stated defaults: keys are unique and in declared order, undeclared keys last; whitespace as the layout
+says; lengths and digits within `Limits`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from structgen.automata import ir
+from structgen.errors import GrammarSyntaxError, LimitExceeded, StructgenError, UnsatisfiableSchema
+from structgen.grammars.constraint import Constraint
+
+from .drafts import LATEST, draft_named, draft_of
+from .formulas import Formula, Formulas
+from .lower import Lowering
+from .normal import Normaliser
+from .options import Limits, Options, options_of
+from .parse import MAX_NESTING, Parser, Scope
+from .productive import is_productive
+from .report import Entry, Report
+from .resolve import Resolver
+
+__all__ = ["Entry", "Limits", "Report", "compile_schema", "json_schema"]
+
+
+def json_schema(
+    schema: Mapping[str, Any] | bool | str,
+    *,
+    whitespace: str | int | Mapping[str, Any] = "bounded",
+    property_order: str = "declared",
+    formats: bool | str = True,
+    limits: Limits | Mapping[str, Any] | None = None,
+    draft: str | None = None,
+    registry: Any = None,
+) -> Constraint:
+    """The JSON texts that are valid under ``schema`` (a dict, a JSON text or a boolean).
+
+    ``whitespace``: "bounded" (at each gap nothing, a space, or a line break and an indentation), "compact", "one-space" (as
+    ``json.dumps`` writes), "any", or ``{"indent": n}``. ``formats``: whether ``format`` is enforced. ``limits``: bounds on
+    what the schema leaves open (`Limits`). ``draft``: the draft of a schema without ``$schema`` ("draft7", ...). ``registry``:
+    a `referencing.Registry` for references out of the document; nothing is fetched.
+
+    Raises `UnsupportedSchema` for what cannot be enforced exactly, `UnsatisfiableSchema` where no text is valid,
+    `LimitExceeded` where a budget runs out, `GrammarSyntaxError` for text that is not JSON.
+    """
+    options = options_of(whitespace, property_order, formats, limits)
+    document = _loaded(schema) if isinstance(schema, str) else schema
+    report = Report()
+    try:
+        expr = compile_schema(document, options, report, draft=draft, registry=registry)
+    except RecursionError:
+        raise LimitExceeded("nesting of schemas", MAX_NESTING) from None
+    return Constraint(expr, report, "JSON schema")
+
+
+def compile_schema(document: Any, options: Options, report: Report, *, draft: str | None = None, registry: Any = None) -> ir.Expr:
+    """The expression of a schema document."""
+    resolver = Resolver(document, draft_of(document, LATEST if draft is None else draft_named(draft)), registry)
+    formulas = Formulas()
+    parser = Parser(formulas, resolver, report, formats=options.formats)
+    formula = parser.schema(document, Scope(resolver.root), "")
+    normaliser = Normaliser(formulas)
+    lowering = Lowering(formulas, normaliser, options)
+    expr = lowering.run(formula)
+    report.warnings += lowering.remarks
+    if not is_productive(expr):
+        raise UnsatisfiableSchema(_reason(formula, normaliser), pointer="#")
+    return expr
+
+
+def _reason(formula: Formula, normaliser: Normaliser) -> str:
+    if normaliser.is_empty(formula):
+        return "no value is valid under this schema: its constraints contradict each other"
+    return "no text is valid under this schema: values would have to be infinitely deep, or exceed the limits"
+
+
+def _loaded(text: str) -> Any:
+    """The schema of a JSON text, decimals exact."""
+
+    def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(items)
+        if len(found) < len(items):
+            names = [name for name, _ in items]
+            twice = next(name for name in names if names.count(name) > 1)
+            raise StructgenError(f"the key {twice!r:.100} occurs twice in one object of the schema")
+        return found
+
+    def constant(name: str) -> Any:
+        raise StructgenError(f"{name} is not JSON")
+
+    try:
+        return json.loads(text, parse_float=Decimal, parse_constant=constant, object_pairs_hook=pairs)
+    except json.JSONDecodeError as error:
+        raise GrammarSyntaxError(f"the schema is not JSON: {error.msg}", text=text, position=error.pos) from None
+    except RecursionError:
+        raise LimitExceeded("nesting of JSON", 1000) from None
+    except StructgenError:
+        raise
+    except ValueError as error:  # an integer of thousands of digits
+        raise StructgenError(f"the schema cannot be read: {error}") from None

@@ -1,0 +1,518 @@
+"""JSON Schema against the jsonschema library, the official suite where it is at hand, and the promises of the docstrings."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from itertools import islice
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import jsonschema
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jsonschema.validators import validator_for
+
+from structgen.automata import ir
+from structgen.errors import GrammarSyntaxError, LimitExceeded, StructgenError, UnsatisfiableSchema, UnsupportedSchema
+from structgen.grammars.json_schema import json_schema
+from tests.reference.matcher import matches
+from tests.reference.schemas import Sample, instance, rearranged, samples
+
+DRAFT4 = "http://json-schema.org/draft-04/schema#"
+DRAFT7 = "http://json-schema.org/draft-07/schema#"
+DRAFT2019 = "https://json-schema.org/draft/2019-09/schema"
+SUITE = Path(__file__).parents[3] / "shared" / "suite" / "tests"
+
+
+def accepts(schema: Any, text: str, **options: Any) -> bool:
+    return matches(json_schema(schema, **options).expr, text.encode())
+
+
+def is_valid(schema: Any, value: Any) -> bool:
+    checker = (
+        validator_for(schema, default=jsonschema.Draft202012Validator) if isinstance(schema, dict) else jsonschema.Draft202012Validator
+    )
+    return bool(checker(schema, format_checker=checker.FORMAT_CHECKER).is_valid(value))
+
+
+# -- the same instances as jsonschema accepts ---------------------------------------------------------------------------------
+
+VALUES: list[Any] = [None, True, False, 0, 1, -3, 2.5, 10, 1e3, "", "a", "ab", "abc", "é😀", [], [1], [1, 1], [1, "a"], ["a", "b"], [[]]]
+VALUES += [{}, {"a": 1}, {"a": "x"}, {"a": 1, "b": 2}, {"b": 2}, {"b": 2, "c": 3}, {"a": 1, "b": 2, "c": 3}, {"a": {"a": 1}}, {"": 0}]
+VALUES += [
+    ["a", "a"],
+    [1, 2, 3],
+    [3, 2, 1, 0],
+    [None, True],
+    {"a": None, "xa": 1},
+    {"xa": "s"},
+    {"a": [1, 2]},
+    {"b": {"b": {}}},
+    "2024-02-29",
+]
+
+SCHEMAS: list[Any] = [
+    True,
+    {},
+    {"type": "integer"},
+    {"type": ["integer", "string", "null"]},
+    {"type": ["number", "integer"]},
+    {"type": "boolean"},
+    {"type": "object"},
+    {"type": "array"},
+    {"minimum": 1, "exclusiveMaximum": 10},
+    {"type": "number", "multipleOf": 0.5},
+    {"type": "integer", "multipleOf": 3},
+    {"minLength": 2, "maxLength": 3},
+    {"pattern": "^a"},
+    {"type": "string", "pattern": "b", "maxLength": 2},
+    {"format": "date"},
+    {"enum": [1, "a", None, [1], {"a": 1}]},
+    {"const": {"a": [1, 2]}},
+    {"const": 1.0},
+    {"const": False},
+    {"items": {"type": "integer"}},
+    {"prefixItems": [{"type": "integer"}, {"type": "string"}]},
+    {"prefixItems": [{"const": 1}], "items": False},
+    {"prefixItems": [{"const": 1}, {}], "items": {"const": 3}, "minItems": 1},
+    {"minItems": 2, "maxItems": 3},
+    {"contains": {"const": 1}},
+    {"contains": {"type": "integer"}, "minContains": 2, "maxContains": 3},
+    {"contains": {"const": 1}, "maxContains": 1, "items": {"type": "integer"}},
+    {"uniqueItems": True, "items": {"type": "string"}},
+    {"uniqueItems": True, "items": {"enum": [1, 2, 3, 0]}},
+    {"uniqueItems": True, "items": {"enum": ["a", "b"]}},
+    {"properties": {"a": {"type": "integer"}, "b": {}}, "required": ["a"]},
+    {"properties": {"a": {}, "b": {}}, "additionalProperties": False},
+    {"properties": {"a": {}}, "additionalProperties": {"type": "integer"}},
+    {"properties": {"a": {}, "b": False}},
+    {"properties": {"a": {"properties": {"a": {"const": 1}}}}},
+    {"required": ["a", "b"]},
+    {"required": ["c"], "additionalProperties": False, "properties": {"a": {}}, "type": ["object", "null"]},
+    {"patternProperties": {"^x": {"type": "integer"}, "a$": {"type": ["integer", "null"]}}},
+    {"patternProperties": {"^x": {}, "^a$": {"type": "integer"}}, "additionalProperties": False},
+    {"propertyNames": {"maxLength": 1}},
+    {"propertyNames": {"enum": ["a", "b"]}, "properties": {"c": {}}},
+    {"minProperties": 1, "maxProperties": 2},
+    {"properties": {"a": {}, "b": {}}, "minProperties": 2, "maxProperties": 2},
+    {"properties": {"a": {}, "b": {}, "c": {}}, "required": ["b"], "maxProperties": 2},
+    {"dependentRequired": {"a": ["b"]}},
+    {"dependentSchemas": {"a": {"properties": {"a": {"type": "integer"}}}}},
+    {"$schema": DRAFT7, "dependencies": {"a": ["b"], "c": {"minProperties": 2}}},
+    {"anyOf": [{"type": "string"}, {"minimum": 2}]},
+    {"anyOf": [{"required": ["a"]}, {"required": ["b"]}], "properties": {"a": {}, "b": {}}},
+    {"allOf": [{"minimum": 1}, {"maximum": 5}, {"type": "integer"}]},
+    {"allOf": [{"properties": {"a": {"minimum": 1}}}, {"properties": {"a": {"type": "integer"}, "b": {}}}]},
+    {"oneOf": [{"type": "string"}, {"type": "integer"}]},
+    {"oneOf": [{"multipleOf": 2}, {"minimum": 1}]},
+    {"oneOf": [{"required": ["a"]}, {"required": ["b"]}]},
+    {"oneOf": [{"properties": {"a": {"const": 1}}, "required": ["a"]}, {"properties": {"a": {"const": "x"}}, "required": ["a"]}]},
+    {"not": {"type": "string"}},
+    {"not": {"properties": {"a": {"type": "string"}}}},
+    {"not": {"items": {"type": "integer"}}},
+    {"not": {"required": ["a"]}},
+    {"not": {"additionalProperties": {"type": "integer"}}},
+    {"not": {"patternProperties": {"^x": {"type": "string"}}}},
+    {"not": {"minLength": 2}},
+    {"not": {"pattern": "a"}},
+    {"not": {"enum": [1, "a", [1], {"a": 1}]}},
+    {"not": {"multipleOf": 2}},
+    {"not": {"contains": {"const": 1}}},
+    {"not": {"minProperties": 1}},
+    {"not": {"propertyNames": {"maxLength": 1}}},
+    {"not": {"anyOf": [{"type": "object"}, {"type": "array"}]}},
+    {"not": {"oneOf": [{"type": "integer"}, {"minimum": 2}]}},
+    {"not": {"not": {"type": "integer"}}},
+    {"if": {"type": "integer"}, "then": {"minimum": 1}, "else": {"not": {"type": "string"}}},
+    {"if": {"properties": {"a": {"const": 1}}, "required": ["a"]}, "then": {"required": ["b"]}},
+    {"properties": {"a": {}}, "unevaluatedProperties": False},
+    {"anyOf": [{"properties": {"a": {"type": "integer"}}}, {"properties": {"b": {}}, "required": ["b"]}], "unevaluatedProperties": False},
+    {"prefixItems": [{}], "unevaluatedItems": {"type": "integer"}},
+    {"contains": {"const": 1}, "unevaluatedItems": False},
+    {"$defs": {"n": {"properties": {"b": {"$ref": "#/$defs/n"}}, "additionalProperties": False}}, "$ref": "#/$defs/n"},
+    {"$defs": {"t": {"items": {"$ref": "#/$defs/t"}, "type": "array"}}, "anyOf": [{"$ref": "#/$defs/t"}, {"type": "null"}]},
+    {"$ref": "#/$defs/a", "$defs": {"a": {"$anchor": "x", "minimum": 1}, "b": {"$ref": "#x"}}, "type": "number"},
+    {"$schema": DRAFT7, "items": [{"const": 1}, {"type": "string"}], "additionalItems": False},
+    {"$schema": DRAFT7, "definitions": {"a": {"type": "integer"}}, "properties": {"a": {"$ref": "#/definitions/a", "minimum": 5}}},
+    {"$schema": DRAFT4, "minimum": 1, "exclusiveMinimum": True, "maximum": 10},
+    {"$schema": DRAFT2019, "items": [{}], "unevaluatedItems": False},
+]
+
+
+@pytest.mark.parametrize("schema", SCHEMAS, ids=lambda s: json.dumps(s)[:60])
+def test_accepts_what_jsonschema_accepts(schema: Any) -> None:
+    expr = json_schema(schema).expr
+    for value in VALUES:
+        texts = [json.dumps(order, ensure_ascii=False).encode() for order in islice(rearranged(value), 24)]
+        assert any(matches(expr, text) for text in texts) == is_valid(schema, value), value
+
+
+@given(sample=samples(), seed=st.integers(0, 2**32))
+@settings(max_examples=250, deadline=None)
+def test_random_schemas_agree_with_jsonschema(sample: Sample, seed: int) -> None:
+    random = Random(seed)
+    values = [instance(sample, random) for _ in range(6)]
+    try:
+        expr = json_schema(json.dumps(sample.schema)).expr
+    except UnsatisfiableSchema:
+        assert not any(sample.is_valid(value) for value in values)
+        return
+    for value in values:
+        accepted = any(matches(expr, json.dumps(order).encode()) for order in sample.orders(value, 24))
+        assert accepted == sample.is_valid(value), value
+
+
+KEYWORDS = st.deferred(
+    lambda: st.one_of(
+        st.fixed_dictionaries({"not": NODES}),
+        st.fixed_dictionaries({"anyOf": st.lists(NODES, min_size=1, max_size=2)}),
+        st.fixed_dictionaries({"oneOf": st.lists(NODES, min_size=1, max_size=3)}),
+        st.fixed_dictionaries({"if": NODES, "then": NODES, "else": NODES}),
+        st.fixed_dictionaries({"properties": st.dictionaries(st.sampled_from("ab"), NODES, max_size=2)}),
+        st.fixed_dictionaries({"additionalProperties": NODES}),
+        st.fixed_dictionaries({"patternProperties": st.dictionaries(st.sampled_from(["^x", "a"]), NODES, max_size=2)}),
+        st.fixed_dictionaries({"items": NODES, "prefixItems": st.lists(NODES, min_size=1, max_size=2)}),
+        st.fixed_dictionaries({"contains": NODES}),
+        st.fixed_dictionaries({"unevaluatedProperties": NODES, "properties": st.just({"a": {}})}),
+        st.sampled_from([{"type": t} for t in ("null", "integer", "number", "string", "array", "object")]),
+        st.sampled_from([{"required": ["a"]}, {"required": ["a", "b"]}, {"maxProperties": 1}, {"minProperties": 2}, {"minItems": 2}]),
+        st.sampled_from([{"const": 1}, {"enum": ["a", 1, None]}, {"minimum": 1}, {"maxLength": 1}, {"multipleOf": 2}, {"const": {"a": 1}}]),
+    )
+)
+NODES: st.SearchStrategy[Any] = st.booleans() | st.builds(lambda a, b: {**a, **b}, KEYWORDS, KEYWORDS) | KEYWORDS
+
+
+@given(schema=NODES)
+@settings(max_examples=250, deadline=None)
+def test_the_whole_algebra_agrees_with_jsonschema(schema: Any) -> None:
+    try:
+        expr = json_schema(schema).expr
+    except UnsatisfiableSchema:
+        assert not any(is_valid(schema, value) for value in VALUES)
+        return
+    except UnsupportedSchema:
+        return
+    for value in VALUES:
+        texts = [json.dumps(order).encode() for order in islice(rearranged(value), 24)]
+        assert any(matches(expr, text) for text in texts) == is_valid(schema, value), value
+
+
+@pytest.mark.skipif(not SUITE.exists(), reason="the official suite is not at hand")
+@pytest.mark.parametrize("draft", ["draft4", "draft6", "draft7", "draft2019-09", "draft2020-12"])
+def test_official_suite_is_decided_right_or_refused(draft: str) -> None:
+    n_right = 0
+    for path in sorted((SUITE / draft).glob("*.json")):
+        if path.name in ("format.json", "vocabulary.json", "refRemote.json"):
+            continue
+        for group in json.loads(path.read_text()):
+            schema = group["schema"]
+            if isinstance(schema, dict) and draft in ("draft4", "draft6", "draft7"):
+                schema = {"$schema": f"http://json-schema.org/draft-0{draft[-1]}/schema#", **schema}
+            check = suite_check(schema)
+            for case in group["tests"] if check else []:
+                assert check is not None
+                assert check(case["data"]) == case["valid"], (path.name, group["description"], case["description"])
+                n_right += 1
+    assert n_right > {"draft4": 500, "draft6": 650, "draft7": 700}.get(draft, 950)
+
+
+def suite_check(schema: Any) -> Callable[[Any], bool] | None:
+    try:
+        expr = json_schema(schema).expr
+    except UnsatisfiableSchema:
+        return lambda value: False
+    except (UnsupportedSchema, LimitExceeded):
+        return None
+
+    def check(value: Any) -> bool:
+        try:
+            return any(matches(expr, json.dumps(order, ensure_ascii=False).encode()) for order in islice(rearranged(value), 200))
+        except UnicodeEncodeError:
+            return False
+
+    return check
+
+
+# -- texts --------------------------------------------------------------------------------------------------------------------
+
+OBJECT = {"properties": {"a": {}, "b": {"items": {"type": "integer"}}}, "type": "object"}
+
+
+@pytest.mark.parametrize(
+    ("style", "accepted", "rejected"),
+    [
+        (
+            "bounded",
+            ['{"a": 1, "b": [1, 2]}', '{"a":1,"b":[1]}', '{\n  "a": 1\n}', '{\r\n\t"a": 1}', "{ }", "[]"],
+            ["{  }", '{"a" :1}', "{}\n", " {}"],
+        ),
+        ("compact", ['{"a":1,"b":[1,2]}', "{}"], ['{"a": 1}', "{ }", '{"a":1, "b":[]}']),
+        ("one-space", ['{"a": 1, "b": [1, 2]}', "{}"], ['{"a":1}', '{ "a": 1}', '{"a": 1,"b": []}']),
+        ("any", ['{\n\n   "a"  :\t1  ,"b":[ ]  }', "{}"], [" {}", "{} "]),
+        (
+            {"indent": 2},
+            ['{\n  "a": 1,\n  "b": [\n    1,\n    2\n  ]\n}', "{}", '{\n  "b": []\n}'],
+            ['{"a": 1}', '{\n   "a": 1\n}', '{\n  "a": 1}'],
+        ),
+    ],
+)
+def test_whitespace_styles(style: Any, accepted: list[str], rejected: list[str]) -> None:
+    schema = {"anyOf": [OBJECT, {"type": "array"}]}
+    assert [text for text in accepted if not accepts(schema, text, whitespace=style)] == []
+    assert [text for text in rejected if accepts(schema, text, whitespace=style)] == []
+
+
+@given(
+    value=st.recursive(
+        st.none() | st.booleans() | st.integers(-(10**19), 10**19) | st.text(max_size=3),
+        lambda v: st.lists(v, max_size=3) | st.dictionaries(st.text(max_size=2), v, max_size=3),
+        max_leaves=8,
+    )
+)
+@settings(max_examples=60, deadline=None)
+def test_the_output_of_json_dumps_is_accepted(value: Any) -> None:
+    for style, dumps in [
+        ("bounded", {}),
+        ("bounded", {"indent": 4}),
+        ("bounded", {"separators": (",", ":")}),
+        ("one-space", {"ensure_ascii": False}),
+        ("compact", {"separators": (",", ":")}),
+        ({"indent": 3}, {"indent": 3}),
+    ]:
+        assert accepts({}, json.dumps(value, **dumps), whitespace=style), (style, dumps)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("schema", "text", "expected"),
+    [
+        ({}, '{"a": 1, "a": 2}', False),
+        ({}, '{"a": 1, "\\u0061": 2}', False),
+        ({"properties": {"a": {}}}, '{"a": 1, "a": 2}', False),
+        ({"properties": {"a": {}}}, '{"\\u0061": 1}', True),
+        ({"properties": {"é": {}}, "additionalProperties": False}, '{"\\u00e9": 1}', True),
+        ({"type": "string"}, '"\\ud800"', False),
+        ({"type": "string"}, '"\\ud83d\\ude00"', True),
+        ({"type": "string", "maxLength": 1}, '"\\ud83d\\ude00"', True),
+        ({"type": "string"}, '"a\nb"', False),
+        ({"const": "a/b"}, '"a\\/b"', True),
+        ({"type": "integer"}, "1.0", True),
+        ({"$schema": DRAFT4, "type": "integer"}, "1.0", False),
+        ({"$schema": DRAFT4, "not": {"type": "integer"}}, "1.0", True),
+        ({"type": "number"}, "01", False),
+        ({"type": "number"}, "1e-05", True),
+        ({"enum": [100]}, "1e2", True),
+        ({"properties": {"a": {}, "b": {}}}, '{"b": 1, "a": 2}', False),
+        ({"properties": {"a": {}}}, '{"z": 1, "a": 2}', False),
+    ],
+)
+def test_texts(schema: Any, text: str, expected: bool) -> None:
+    assert accepts(schema, text) is expected
+
+
+def test_default_limits_and_lifting_them() -> None:
+    assert accepts({"type": "string"}, json.dumps("x" * 10_000))
+    assert not accepts({"type": "string"}, json.dumps("x" * 10_001))
+    assert accepts({"type": "string"}, json.dumps("x" * 10_001), limits={"string_length": None})
+    assert accepts({"type": "string", "maxLength": 20_000}, json.dumps("x" * 20_000))
+    assert not accepts({"type": "integer"}, "1" * 30)
+    assert accepts({"type": "integer"}, "1" * 30, limits={"max_integer_digits": None})
+    assert accepts({"const": 10**30}, str(10**30))
+    assert not accepts({"type": "string"}, '"abc"', limits={"string_length": 2})
+
+
+def test_formats_are_assertions_unless_asked() -> None:
+    schema = {"type": "string", "format": "date"}
+    assert not accepts(schema, '"x"')
+    assert accepts(schema, '"x"', formats="annotation")
+    assert accepts(schema, '"x"', formats=False)
+    assert accepts({"format": "no such format"}, '"x"')
+
+
+# -- errors -------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("schema", "keyword", "pointer"),
+    [
+        ({"properties": {"a/b": {"items": {"uniqueItems": True, "type": "array"}}}}, "uniqueItems", "/properties/a~1b/items/uniqueItems"),
+        ({"properties": {"a": {"pattern": "(?<=x)y("}}}, "pattern", "/properties/a/pattern"),
+        ({"$ref": "other.json"}, "$ref", "/$ref"),
+        ({"items": {"$ref": "#/nowhere"}}, "$ref", "/items/$ref"),
+        ({"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/a"}}}, "$ref", ""),
+        ({"allOf": [{"type": "strin"}]}, "type", "/allOf/0/type"),
+        ({"minLength": -1}, "minLength", "/minLength"),
+        ({"minLength": "3"}, "minLength", "/minLength"),
+        ({"multipleOf": 0}, "multipleOf", "/multipleOf"),
+        ({"required": "a"}, "required", "/required"),
+        ({"enum": 3}, "enum", "/enum"),
+        ({"anyOf": []}, "anyOf", "/anyOf"),
+        ({"properties": []}, "properties", "/properties"),
+        ({"properties": {"a": 3}}, "", "/properties/a"),
+        ({"$schema": "http://json-schema.org/draft-03/schema#"}, "$schema", "/$schema"),
+        ({"$schema": "https://json-schema.org/draft/2020-12/schema", "items": [{}]}, "items", "/items"),
+    ],
+)
+def test_refusals_name_keyword_and_place(schema: Any, keyword: str, pointer: str) -> None:
+    with pytest.raises(UnsupportedSchema) as error:
+        json_schema(schema)
+    assert error.value.keyword == keyword
+    assert pointer in ("", error.value.pointer)
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        False,
+        {"allOf": [{"type": "string"}, {"type": "integer"}]},
+        {"type": "integer", "minimum": 3, "maximum": 2},
+        {"type": "integer", "exclusiveMinimum": 1, "exclusiveMaximum": 2},
+        {"type": "object", "properties": {"a": False}, "required": ["a"]},
+        {"type": "object", "properties": {"a": {"$ref": "#"}}, "required": ["a"]},
+        {"type": "object", "required": ["a"], "propertyNames": {"maxLength": 0}},
+        {"type": "object", "properties": {"a": {}}, "additionalProperties": False, "minProperties": 2},
+        {"type": "array", "items": {"enum": ["a", "b"]}, "uniqueItems": True, "minItems": 3},
+        {"type": "array", "minItems": 1, "items": False},
+        {"type": "string", "enum": [1]},
+        {"type": "string", "pattern": "^a$", "minLength": 2},
+        {"const": 1, "not": {"type": "number"}},
+        {"oneOf": [{}, {}]},
+        {"type": "number", "multipleOf": 5, "minimum": 1, "maximum": 4},
+    ],
+    ids=json.dumps,
+)
+def test_unsatisfiable_schemas(schema: Any) -> None:
+    with pytest.raises(UnsatisfiableSchema):
+        json_schema(schema)
+
+
+def nested(depth: int, wrap: Callable[[Any], Any], inner: Any) -> Any:
+    for _ in range(depth):
+        inner = wrap(inner)
+    return inner
+
+
+HOSTILE: dict[str, Callable[[], Any]] = {
+    "deep properties": lambda: nested(20_000, lambda s: {"properties": {"a": s}}, {}),
+    "deep not": lambda: nested(20_000, lambda s: {"not": s}, {}),
+    "deep allOf": lambda: nested(20_000, lambda s: {"allOf": [s]}, {}),
+    "deep constant": lambda: {"const": nested(20_000, lambda s: [s], 1)},
+    "deep unfinished text": lambda: "[" * 100_000,
+    "deep text": lambda: '{"not":' * 100_000 + "{}" + "}" * 100_000,
+    "long chain of references": lambda: {"$defs": {str(i): {"$ref": f"#/$defs/{i + 1}"} for i in range(5000)}, "$ref": "#/$defs/0"},
+    "infinity": lambda: {"maximum": float("inf")},
+    "NaN": lambda: '{"maximum": NaN}',
+    "huge exponent": lambda: '{"maximum": 1e999999999}',
+    "huge integer": lambda: '{"maximum": ' + "9" * 10_000 + "}",
+    "duplicate key": lambda: '{"type": "string", "type": "integer"}',
+    "no JSON": lambda: "{'type': 'string'}",
+    "product of oneOf": lambda: {"allOf": [{"oneOf": [{"required": [f"{i}a"]}, {"required": [f"{i}b"]}]} for i in range(16)]},
+    "product of anyOf": lambda: {"allOf": [{"anyOf": [{"required": [f"{i}{j}"]} for j in range(6)]} for i in range(8)]},
+    "overlapping patterns": lambda: {"patternProperties": {f"{c}.*": {"minimum": i} for i, c in enumerate("abcdefghijklmnopqrst")}},
+    "wrong type": lambda: {"type": 3},
+    "no JSON value": lambda: {"enum": [{1, 2}]},
+    "array": lambda: [],
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_schemas_are_refused_in_time(name: str) -> None:
+    with pytest.raises(StructgenError):
+        json_schema(HOSTILE[name]())
+
+
+def test_schema_text_errors_show_the_place() -> None:
+    with pytest.raises(GrammarSyntaxError, match=r"line 2, column 11"):
+        json_schema('{\n  "type": string}')
+
+
+# -- structure ----------------------------------------------------------------------------------------------------------------
+
+
+def size(expr: ir.Expr) -> int:
+    """Number of expression nodes, rules counted once."""
+    seen: set[ir.Rule] = set()
+    todo, n = [expr], 0
+    while todo:
+        here = todo.pop()
+        n += 1
+        if isinstance(here, ir.Rule):
+            if here not in seen:
+                seen.add(here)
+                assert here.body is not None
+                todo.append(here.body)
+        elif isinstance(here, ir.Seq | ir.Choice):
+            todo += here.items
+        elif isinstance(here, ir.Repeat):
+            todo.append(here.item)
+        elif isinstance(here, ir.Unique):
+            todo.append(here.body)
+    return n
+
+
+@pytest.mark.parametrize("required", [False, True])
+def test_objects_are_linear_in_their_properties(required: bool) -> None:
+    def schema(n: int) -> Any:
+        names = [f"p{i}" for i in range(n)]
+        return {"type": "object", "properties": {name: {"type": "string"} for name in names}, "required": names if required else []}
+
+    small, large = (size(json_schema(schema(n)).expr) for n in (100, 400))
+    assert large < 4.2 * small
+
+
+def test_equal_parts_are_shared() -> None:
+    def rules(schema: Any) -> set[ir.Rule]:
+        found: set[ir.Rule] = set()
+        todo = [json_schema(schema).expr]
+        while todo:
+            here = todo.pop()
+            if isinstance(here, ir.Rule) and here not in found:
+                found.add(here)
+                todo.append(here.body or here)
+            elif isinstance(here, ir.Seq | ir.Choice):
+                todo += here.items
+            elif isinstance(here, ir.Repeat):
+                todo.append(here.item)
+            elif isinstance(here, ir.Unique):
+                todo.append(here.body)
+        return found
+
+    one, two = rules({"type": "array", "items": {}}), rules({"type": "object", "properties": {"x": {}}})
+    assert {rule.name for rule in one & two} >= {"value", "whitespace"}
+    point = {"type": "object", "properties": {"x": {"type": "number"}}, "additionalProperties": False}
+    twice = rules({"type": "object", "properties": {"a": point, "b": {**point, "title": "the same"}}, "additionalProperties": False})
+    assert sum(rule.name == "object" for rule in twice) == 2
+
+
+def test_report_tells_what_became_of_each_keyword() -> None:
+    schema = {
+        "title": "T",
+        "type": "object",
+        "properties": {"a": {"type": "string", "format": "no-such-format", "x-hint": 1}, "b": {"format": "date", "default": "x"}},
+    }
+    found = {entry.pointer: entry.status for entry in json_schema(schema).report}
+    assert found == {
+        "/title": "annotation",
+        "/type": "enforced",
+        "/properties": "enforced",
+        "/properties/a/type": "enforced",
+        "/properties/a/format": "annotation",
+        "/properties/a/x-hint": "annotation",
+        "/properties/b/format": "enforced",
+        "/properties/b/default": "annotation",
+    }
+
+
+def test_references_through_a_registry() -> None:
+    import referencing
+    from referencing.jsonschema import DRAFT202012
+
+    resource = referencing.Resource.from_contents({"$defs": {"n": {"type": "integer"}}}, default_specification=DRAFT202012)
+    registry = referencing.Registry().with_resource("https://example.com/other", resource)
+    schema = {"items": {"$ref": "https://example.com/other#/$defs/n"}, "type": "array"}
+    assert accepts(schema, "[1]", registry=registry)
+    assert not accepts(schema, '["a"]', registry=registry)
+    with pytest.raises(UnsupportedSchema, match="registry"):
+        json_schema(schema)
