@@ -57,5 +57,5 @@ def _plain(token: str) -> str:
     if token[0] not in "-0123456789" or not {".", "e", "E"} & set(token):
         return token
     value = Decimal(token)
-    integral = value and value.adjusted() < MAX_DIGITS and value == value.to_integral_value()
+    integral = value.adjusted() < MAX_DIGITS and value == value.to_integral_value()
     return str(int(value)) if integral else token

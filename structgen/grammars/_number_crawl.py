@@ -62,7 +62,7 @@ class Crawl:
         self.exponent_digits = None if limits.max_exponent is None else len(str(limits.max_exponent))
         bounds = [bound for side in sides if side for bound in side if bound]
         self.free = modulus is None and all(bound.power is None for bound in bounds)
-        self.counted = max((len(bound.whole) for bound in bounds), default=0) + 1  # more digits need not be told apart
+        self.counted = max((len(bound.whole) for bound in bounds), default=1)  # more digits need not be told apart
         self.places = modulus.places if modulus else 0
         self.is_multiple = modulus is not None and not modulus.avoid
         self.padding_end = None

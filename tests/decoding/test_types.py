@@ -119,7 +119,7 @@ CASES: list[tuple[Any, str, Any]] = [
     (pydantic.UUID4, '"12345678-1234-4678-8234-567812345678"', uuid.UUID("12345678-1234-4678-8234-567812345678")),
     (Colour, "2", Colour.TWO),
     (Literal["a", 1, None], "1", 1),
-    (Union[int, TEXT], '"x"', "x"),
+    (int | TEXT, '"x"', "x"),
     (int | None, "null", None),
     (Annotated[list[int], pydantic.Field(max_length=2)], "[1,2]", [1, 2]),
     (tuple[int, TEXT], '[1,"a"]', (1, "a")),
@@ -178,7 +178,7 @@ def sample(automaton: Any, rng: random.Random, steps: int = 400) -> str | None:
     state, found = automaton.initial, bytearray()
     for _ in range(steps):
         following = [int(t) for t in automaton.allowed(state)]
-        closing = [t for t in following if t in b'"]},:0' or t == 256]
+        closing = [t for t in following if t == 256 or chr(t) in '"]},:0']
         token = rng.choice(closing if closing and rng.random() < 0.4 else following)
         if token == 256:
             return found.decode()
@@ -286,7 +286,6 @@ def test_a_validator_of_the_users_own_shows_as_an_error_with_the_text():
 
 def test_arguments_call_the_function():
     assert move(**from_type(move).parse('{"x":1,"y":2}')) == "1,2,False"
-    assert from_type("".join).schema["required"] == ["iterable"] if hasattr("".join, "__text_signature__") else True
 
 
 def test_as_constraint_normalises_everything():

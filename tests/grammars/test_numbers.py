@@ -336,6 +336,11 @@ def test_bounds_far_from_zero_raise_the_limits() -> None:
     assert accepts(equal_dfa(Decimal("1e-500")), "0." + "0" * 499 + "1")
 
 
+def test_long_bounds_leave_the_limits_alone() -> None:
+    dfa = number_dfa(minimum=1e-300, maximum=1e300)
+    assert accepts(dfa, "1" * 20) and accepts(dfa, "1.5e299") and not accepts(dfa, "1" * 21) and not accepts(dfa, "1." + "0" * 21)
+
+
 # --- remarks and budgets ----------------------------------------------------------------------------------------------
 
 
