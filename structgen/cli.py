@@ -255,7 +255,8 @@ def _load_model(arguments: argparse.Namespace, progress: Progress) -> tuple[Any,
 
             device = arguments.device or ("cuda" if torch.cuda.is_available() else "cpu")
             tokenizer = AutoTokenizer.from_pretrained(name)
-            return AutoModelForCausalLM.from_pretrained(name, torch_dtype="auto").to(device).eval(), tokenizer
+            model: Any = AutoModelForCausalLM.from_pretrained(name, torch_dtype="auto")
+            return model.to(device).eval(), tokenizer
     except Exception as error:  # whatever a model repository can do wrong
         raise _CannotLoad(f"cannot load {name}: {type(error).__name__}: {error}") from error
 

@@ -63,7 +63,8 @@ class LimitExceeded(StructgenError):
 
     def __init__(self, limit: str, value: int, where: str = "") -> None:
         self.limit, self.value, self.where = limit, value, where
-        super().__init__(f"{limit} exceeds the limit of {value}{f' in {where}' if where else ''}; raise the limit or simplify the constraint")
+        place = f" in {where}" if where else ""
+        super().__init__(f"{limit} exceeds the limit of {value}{place}; raise the limit or simplify the constraint")
 
 
 class VocabularyError(StructgenError):

@@ -236,7 +236,7 @@ class Stream(Iterator[str]):
         self.close()
 
 
-class _TokenQueue(BaseStreamer):  # type: ignore[misc]
+class _TokenQueue(BaseStreamer):
     """Takes tokens from ``model.generate``, the prompt first, and passes the others on."""
 
     def __init__(self, arrived: queue.SimpleQueue[Any]) -> None:
@@ -251,7 +251,7 @@ class _TokenQueue(BaseStreamer):  # type: ignore[misc]
         """Nothing: the thread says when it is done."""
 
 
-class _Cancelled(StoppingCriteria):  # type: ignore[misc]
+class _Cancelled(StoppingCriteria):
     def __init__(self, event: threading.Event) -> None:
         self._event = event
 

@@ -24,7 +24,7 @@ import torch
 from transformers import LogitsProcessor as _LogitsProcessor
 
 from structgen.errors import StructgenError, VocabularyError
-from structgen.masking import Words, forbid, pack_tokens, unpack
+from structgen.masking import Words, keep_allowed, pack_tokens
 
 if TYPE_CHECKING:
     from structgen.automaton import TokenAutomaton
@@ -113,8 +113,7 @@ class LogitsProcessor(_LogitsProcessor):
             if all(state == DEAD for state in states):
                 return scores  # a draft model with a smaller vocabulary of its own
             raise VocabularyError(f"none of the stop tokens {self.stop_token_ids} is among the model's {scores.shape[-1]} logits")
-        forbidden = unpack(~self._allowed(states, scores.shape[-1]), scores.shape[-1], scores.device)
-        return forbid(scores, forbidden)
+        return keep_allowed(scores, self._allowed(states, scores.shape[-1]))
 
     def _check_rows(self, rows: int) -> None:
         n = len(self._automata)

@@ -128,8 +128,9 @@ def _subscript(origin: Any, arguments: tuple[Any, ...]) -> Any:
 
 def _fields(typed_dict: Any, above: tuple[Any, ...]) -> dict[str, Any]:
     fields: dict[str, Any] = {}
+    hint: Any
     for name, hint in typing_extensions.get_type_hints(typed_dict, include_extras=True).items():
-        required = Required if name in typed_dict.__required_keys__ else NotRequired
+        required: Any = Required if name in typed_dict.__required_keys__ else NotRequired
         if get_origin(hint) in (Required, NotRequired):
             required, (hint,) = get_origin(hint), get_args(hint)
         fields[name] = required[_portable(hint, above)]
@@ -137,7 +138,8 @@ def _fields(typed_dict: Any, above: tuple[Any, ...]) -> dict[str, Any]:
 
 
 def _typed_dict(name: str, fields: Mapping[str, Any], config: Any = None) -> Any:
-    made = typing_extensions.TypedDict(name, dict(fields))  # type: ignore[operator]  # noqa: UP013
+    make: Any = typing_extensions.TypedDict
+    made = make(name, dict(fields))
     made.__pydantic_config__ = config or pydantic.ConfigDict(extra="forbid")
     return made
 

@@ -88,9 +88,9 @@ def inexhaustible(dfa: CharDfa | None) -> bool:
     if dfa is None:
         return True
     delta = np.asarray(dfa.table, dtype=np.int64)
-    endless = np.ones(len(delta), dtype=bool)  # greatest fixpoint: states with a successor that is endless
+    endless: npt.NDArray[np.bool_] = np.ones(len(delta), dtype=bool)  # greatest fixpoint: states with a successor that is endless
     while True:
-        now = np.append(endless, False)[delta].any(axis=1)
+        now: npt.NDArray[np.bool_] = np.any(np.append(endless, False)[delta], axis=1)
         if (now == endless).all():
             return bool(endless.all())
         endless = now
@@ -106,7 +106,7 @@ def _bound_lengths(engine: Engine, block: int, dfa: CharDfa) -> None:
     seen = {accepts[0].tobytes(): 0}
     while True:
         extended = np.append(accepts[-1], False)
-        now = extended[delta].any(axis=1)
+        now: npt.NDArray[np.bool_] = np.any(extended[delta], axis=1)
         start = seen.setdefault(now.tobytes(), len(accepts))
         if start < len(accepts):
             break

@@ -176,9 +176,7 @@ def test_anchors_at_the_edges_are_resolved_exactly(node: Node) -> None:
 @given(plain_nodes, plain_nodes)
 def test_equal_languages_are_equal_values(a: Node, b: Node) -> None:
     left, right = compile_regex(a), compile_regex(b)
-    assert (left == right) == chardfa.is_empty(
-        chardfa.union(chardfa.difference(left, right), chardfa.difference(right, left))
-    )
+    assert (left == right) == chardfa.is_empty(chardfa.union(chardfa.difference(left, right), chardfa.difference(right, left)))
     assert compile_regex(Alternation((a, b))) == compile_regex(Alternation((b, a)))
     again = compile_regex(Concat((Automaton(left), EPSILON)))
     assert again == left and hash(again) == hash(left)
@@ -248,8 +246,8 @@ def test_finite_sets_of_strings(texts: list[str]) -> None:
 def test_what_is_asked_of_a_language(node: Node) -> None:
     dfa = compile_regex(node)
     found = sorted(accepted(dfa), key=lambda text: (len(text), text))
-    within = chardfa.intersect(dfa, chardfa.star(compile_regex(letter(ALPHABET))))
-    assert [text for text in chardfa.words(within, 1000) if len(text) < 5] == found
+    within = chardfa.intersect(dfa, compile_regex(Loop(letter(ALPHABET), 0, 4)))
+    assert chardfa.words(within, 1000) == found
     assert chardfa.is_empty(dfa) == (chardfa.shortest(dfa) is None)
     low, high = chardfa.length_bounds(dfa)
     if found:

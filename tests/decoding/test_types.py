@@ -13,7 +13,7 @@ import typing
 import uuid
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Annotated, Any, Literal, NamedTuple, Optional, Union
+from typing import Annotated, Any, Literal, NamedTuple
 
 import jsonschema
 import pydantic
@@ -79,7 +79,7 @@ class Dog(pydantic.BaseModel):
 
 class Tree(pydantic.BaseModel):
     value: Annotated[int, pydantic.Field(ge=0, le=9)]
-    children: Annotated[list["Tree"], pydantic.Field(max_length=2)] = []
+    children: Annotated[list[Tree], pydantic.Field(max_length=2)] = []
 
 
 class Open(pydantic.BaseModel, extra="allow"):
@@ -263,7 +263,7 @@ def test_a_recursive_typing_typeddict_says_what_to_do():
 
 
 class Knot(typing.TypedDict, total=False):
-    next: "Knot"
+    next: Knot
 
 
 def test_a_validator_of_the_users_own_shows_as_an_error_with_the_text():

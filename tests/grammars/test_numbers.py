@@ -62,7 +62,7 @@ def places(value: Fraction) -> int:
 @cache
 def least_power(step: Fraction) -> int | None:
     """The least power of ten that is a multiple of the step."""
-    return next((n for n in range(-60, 60) if (Fraction(10) ** n / step).denominator == 1), None)
+    return next((n for n in range(-1200, 400) if (Fraction(10) ** n / step).denominator == 1), None)
 
 
 def at_most(count: int, limit: int | None) -> bool:
