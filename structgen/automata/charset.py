@@ -215,8 +215,11 @@ def fold_case(ranges: Ranges, syntax: str) -> Ranges:
     'KkK'
     """
     variants = _case_variants(syntax)
-    extra = [(v, v) for c, group in variants.items() if contains(ranges, c) for v in group]
-    return union(ranges, tuple(extra))
+    if size(ranges) < len(variants):
+        cased: Iterable[int] = (c for low, high in ranges for c in range(low, high + 1) if c in variants)
+    else:
+        cased = (c for c in variants if contains(ranges, c))
+    return union(ranges, tuple((v, v) for c in cased for v in variants[c]))
 
 
 def partition(sets: Iterable[Ranges]) -> tuple[list[int], list[int]]:

@@ -8,6 +8,7 @@ Sources: ECMA-262 section 22.2.1 with annex B.1.2, the Python library reference,
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -25,7 +26,9 @@ MAX_NESTING = 200
 FLAGS = {"ecma": frozenset("imsudgyv"), "python": frozenset("imsxau")}
 LOCAL_FLAGS = {"ecma": frozenset("ims"), "python": frozenset("imsxau")}
 UNSUPPORTED_FLAGS = {"v": "set notation (flag v) is not supported", "L": "locale dependent matching (flag L) is not supported"}
-VERBOSE_SPACE = frozenset(" \t\n\r\f\v")
+PLAIN = re.compile(r"[^\\^$.|?*+()\[{]+")
+VERBOSE_PLAIN = re.compile(r"[^\\^$.|?*+()\[{# \t\n\r\f\v]+")
+"""Characters that stand for themselves; between them, in verbose patterns, space and comments stand for nothing."""
 
 
 def parse_regex(pattern: str, *, syntax: Syntax = "ecma", flags: str = "") -> Node:
@@ -64,6 +67,7 @@ class _Parser(Reader):
         self.groups = [_Group(0, lambda node: node, flags)]
         self.names: set[str] = set()
         self.chars: dict[Ranges, Char] = {}
+        self.literals: dict[frozenset[str], dict[str, Char]] = {}
         self.looks: dict[tuple[Ranges, bool, bool], Look] = {}
         self.n_behind = 0
 
@@ -76,23 +80,20 @@ class _Parser(Reader):
         if self.syntax == "python":
             self._global_flags()
         while self.position < len(self.text):
+            if run := (VERBOSE_PLAIN if "x" in self.flags else PLAIN).match(self.text, self.position):
+                self.position = run.end()
+                self._literals(run[0])
+                continue
             char = self.text[self.position]
             self.position += 1
-            handler = handlers.get(char)
-            if handler is not None:
-                handler()
-            elif "x" in self.flags and (char in VERBOSE_SPACE or char == "#"):
-                self._skip_comment(char)
-            else:
-                self._literal(ord(char))
+            if char in handlers:
+                handlers[char]()
+            elif char == "#":
+                end = self.text.find("\n", self.position)
+                self.position = len(self.text) if end < 0 else end
         if len(self.groups) > 1:
             raise self.error("group is not closed: missing ')'", self.groups[-1].start)
         return _content(self.groups[0])
-
-    def _skip_comment(self, char: str) -> None:
-        if char == "#":
-            end = self.text.find("\n", self.position)
-            self.position = len(self.text) if end < 0 else end + 1
 
     # Items
 
@@ -107,8 +108,14 @@ class _Parser(Reader):
             node = self.chars[ranges] = Char(ranges)
         self._add(node, "atom")
 
-    def _literal(self, code_point: int) -> None:
-        self._char(self.literal(code_point))
+    def _literals(self, text: str) -> None:
+        """The characters of a run one after the other."""
+        known = self.literals.setdefault(self.flags, {})
+        for char in set(text) - known.keys():
+            known[char] = Char(self.literal(ord(char)))
+        group = self.groups[-1]
+        group.items += map(known.__getitem__, text)
+        group.last = "atom"
 
     def _dot(self) -> None:
         self._char(charset.ANY if "s" in self.flags else charset.complement(self.newline()))
@@ -122,7 +129,7 @@ class _Parser(Reader):
         if isinstance(found, Assertion):
             self._assertion(found.letter, start)
         elif isinstance(found, int):
-            self._literal(found)
+            self._literals(chr(found))
         else:
             self._char(found)
 
@@ -297,7 +304,7 @@ class _Parser(Reader):
         closed = self.take("}")
         if not closed or not (low or comma):
             self.position = start + 1
-            self._literal(ord("{"))
+            self._literals("{")
             return
         if not low and self.syntax == "ecma":
             raise self.error("a repetition needs its least count: write {0,n}", start)

@@ -8,6 +8,7 @@ Anchors at the edges of a pattern are resolved on the tree first, so usual patte
 from __future__ import annotations
 
 from functools import lru_cache
+from itertools import groupby
 
 from structgen.automata import ir
 from structgen.automata.chardfa import (
@@ -110,13 +111,12 @@ def _loop(item: ir.Expr, node: Loop) -> ir.Expr:
 
 def _sequence(items: list[ir.Expr]) -> ir.Expr:
     """The items one after the other, neighbouring literals joined."""
+    flat = [part for item in items for part in (item.items if isinstance(item, ir.Seq) else (item,))]
     joined: list[ir.Expr] = []
-    for item in items:
-        previous = joined[-1] if joined else None
-        if isinstance(item, ir.Bytes) and isinstance(previous, ir.Bytes):
-            joined[-1] = ir.Bytes(previous.value + item.value)
-        elif isinstance(item, ir.Seq):
-            joined += item.items
-        elif item != ir.EMPTY:
-            joined.append(item)
+    for is_literal, run in groupby(flat, lambda item: isinstance(item, ir.Bytes)):
+        if is_literal:
+            value = b"".join(item.value for item in run if isinstance(item, ir.Bytes))
+            joined += [ir.Bytes(value)] if value else []
+        else:
+            joined += run
     return joined[0] if len(joined) == 1 else ir.Seq(tuple(joined)) if joined else ir.EMPTY

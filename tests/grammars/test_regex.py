@@ -49,17 +49,25 @@ TOKENS = ["a", "-", ".", "^", "$", "|", "(", ")", "*", "?", "{1,2}", r"\b", "(?=
 SHORT_TEXTS = [text for text in TEXTS if len(text) < 4]
 
 
-@pytest.mark.parametrize("first", TOKENS)
-def test_all_short_patterns(first: str) -> None:
-    """Every sequence of up to four tokens: refused exactly if `re` refuses it, else the same matches."""
+def test_all_short_patterns() -> None:
+    """Every sequence of up to three tokens: refused exactly if `re` refuses it, else the same matches."""
     for n in range(4):
-        for rest in itertools.product(TOKENS, repeat=n):
-            pattern = first + "".join(rest)
-            oracle = python_pattern(pattern)
-            if oracle is None:
-                assert_refused(pattern)
-            elif not refuses_like_us(pattern):
-                assert_like_python(pattern, "", oracle, SHORT_TEXTS)
+        for tokens in itertools.product(TOKENS, repeat=n):
+            check_like_python("".join(tokens))
+
+
+@settings(max_examples=1500)
+@given(st.lists(st.sampled_from([*TOKENS, *"a-)*|"]), min_size=4, max_size=9).map("".join))
+def test_random_sequences_of_tokens(pattern: str) -> None:
+    check_like_python(pattern)
+
+
+def check_like_python(pattern: str) -> None:
+    oracle = python_pattern(pattern)
+    if oracle is None:
+        assert_refused(pattern)
+    elif not refuses_like_us(pattern):
+        assert_like_python(pattern, "", oracle, SHORT_TEXTS)
 
 
 def assert_refused(pattern: str) -> None:
@@ -112,9 +120,9 @@ def test_random_patterns(pattern: str, flags: str) -> None:
 
 EVERY_CHARACTER = "".join(map(chr, [*range(0xD800), *range(0xE000, 0x110000)]))
 CHARACTER_PATTERNS = [
-    r"\w", r"\W", r"\d", r"\D", r"\s", r"\S", ".", r"[^\W\d_]", r"[\w-]", r"[\x00-\xff]", r"[^\s\d]", r"\u00e9", r"\U0001f600", r"\N{BULLET}",
-    r"\101", r"\0", r"[\1]", r"[]a]", r"[^]a]", "[a-]", "[-a]", r"[\]\-]", r"\a", r"\v", r"[\b]", r"(?a:\w)", r"(?a:\W)", r"(?a:\s)", r"(?s:.)",
-    "(?i)k", "(?i)[a-z]", "(?i)[^k]", "(?i)ß", "(?i)σ", "(?i)[à-þ]", "(?i)ſ", "(?i)İ", "(?i)i", "(?i)ı", "(?i)ǆ", "(?i)Ω", "(?i)\u0345",
+    r"\w", r"\W", r"\d", r"\D", r"\s", r"\S", ".", r"[^\W\d_]", r"[\w-]", r"[\x00-\xff]", r"[^\s\d]", r"\u00e9", r"\U0001f600",
+    r"\N{BULLET}",    r"\101", r"\0", r"[\1]", r"[]a]", r"[^]a]", "[a-]", "[-a]", r"[\]\-]", r"\a", r"\v", r"[\b]", r"(?a:\w)", r"(?a:\W)", r"(?a:\s)",
+    r"(?s:.)",    "(?i)k", "(?i)[a-z]", "(?i)[^k]", "(?i)ß", "(?i)σ", "(?i)[à-þ]", "(?i)ſ", "(?i)İ", "(?i)i", "(?i)ı", "(?i)ǆ", "(?i)Ω", "(?i)\u0345",
     r"(?i)[\wk]", r"(?i)\W", "(?ai)k", "(?ai)[x-\u212a]", "(?i)ﬅ", "(?i)ꭰ", "(?i)[Ა-Ჺ]",
 ]  # fmt: skip
 
@@ -140,8 +148,8 @@ def one_character_texts(dfa: CharDfa) -> set[str]:
     "pattern, flags",
     [
         ("a  # the letter\n -", "x"), (r"a\ -", "x"), ("[a -]+", "x"), ("(?x) a - ", ""), ("(?x: a )-", ""), ("a +", "x"),
-        ("(?P<name>a)-", ""), ("(?#comment)a-", ""), ("a(?#comment)*-", ""), ("a{,2}-", ""), ("a{,}-", ""), ("a{-", ""), ("a{}", ""), ("a{1", ""),
-        ("a{1,2", ""), ("{-", ""), ("(?>a)-", ""), ("(?:)", ""), ("()", ""), ("", ""), ("|a", ""), ("a||-", ""), ("(?s-i:.)(?-s:.)", "s"),
+        ("(?P<name>a)-", ""), ("(?#comment)a-", ""), ("a(?#comment)*-", ""), ("a{,2}-", ""), ("a{,}-", ""), ("a{-", ""), ("a{}", ""),
+        ("a{1", ""),        ("a{1,2", ""), ("{-", ""), ("(?>a)-", ""), ("(?:)", ""), ("()", ""), ("", ""), ("|a", ""), ("a||-", ""), ("(?s-i:.)(?-s:.)", "s"),
         (r"(?m)^-$", ""), ("a}-]", ""),
     ],
 )  # fmt: skip
@@ -245,8 +253,8 @@ def test_the_official_ecma_cases() -> None:
         ("ecma", "(ab", 0), ("ecma", "ab)", 2), ("ecma", "*a", 0), ("ecma", "a**", 2), ("ecma", "^*", 1), ("ecma", "a{2,1}", 1),
         ("ecma", "x[b-a]", 2), ("ecma", "x[a", 1), ("ecma", "ab\\", 2), ("ecma", r"a\a", 1), ("ecma", r"a\Z", 1), ("ecma", r"(a)\1", 3),
         ("ecma", r"(?<n>a)\k<n>", 7), ("ecma", r"a\u12", 1), ("ecma", r"\u{110000}", 0), ("ecma", r"\x4", 0), ("ecma", r"\c1", 0),
-        ("ecma", r"a\p{Script=Greek}", 1), ("ecma", r"\p{Nonsense}", 0), ("ecma", r"\pL", 0), ("ecma", "a(?P<n>b)", 1), ("ecma", "a(?#c)", 1),
-        ("ecma", "(?i)a", 0), ("ecma", "a{,5}", 1), ("ecma", r"\01", 0), ("ecma", "(?<=a)*", 6), ("ecma", "b(?<=a$)", 6),
+        ("ecma", r"a\p{Script=Greek}", 1), ("ecma", r"\p{Nonsense}", 0), ("ecma", r"\pL", 0), ("ecma", "a(?P<n>b)", 1), 
+        ("ecma", "a(?#c)", 1),        ("ecma", "(?i)a", 0), ("ecma", "a{,5}", 1), ("ecma", r"\01", 0), ("ecma", "(?<=a)*", 6), ("ecma", "b(?<=a$)", 6),
         ("ecma", r"(?<!\b)", 4), ("ecma", "(?>a)", 0), ("ecma", "x(?<=(?=a))", 5), ("ecma", "a{1}{2}", 4),
         ("python", r"\1", 0), ("python", r"(?P<n>a)(?P=n)", 8), ("python", r"\p{L}", 0), ("python", r"\q", 0), ("python", "(?>a|ab)c", 0),
         ("python", "(ab)*+", 4), ("python", "(?(1)a)", 0), ("python", r"[\w-a]", 1), ("python", r"\N{NO SUCH}", 0), ("python", "a(?i)", 1),
@@ -308,8 +316,8 @@ def test_hostile_patterns_end_soon(name: str) -> None:
     "pattern, bounds",
     [
         ("^[a-z]{1,500}$", (1, 500)), ("^.*$", (0, None)), ("^[ab]{3}$", (3, 3)), ("^(?:a)+$", (1, None)), ("^a|b{2}$", (0, None)),
-        ("[a-z]{1,500}", (0, None)), ("^(?:ab){1,5}$", (0, None)), ("^a{2}{0}", (0, None)),
-    ][:-1],
+        ("[a-z]{1,500}", (0, None)), ("^(?:ab){1,5}$", (0, None)),
+    ],
 )  # fmt: skip
 def test_counted_characters_are_not_unrolled(pattern: str, bounds: tuple[int, int | None]) -> None:
     dfa, low, high = search_language(pattern)
