@@ -1,7 +1,7 @@
 """Constrained decoding: JSON Schemas, types, regexes and grammars as exact token masks for any language model.
 
 >>> import structgen as sg
->>> automaton = sg.compile({"type": "boolean"}, sg.Vocabulary.from_bytes([b"true", b"false", b"f"], eos_token_id=3))
+>>> automaton = sg.compile({"type": "boolean"}, sg.Vocabulary.from_bytes([b"true", b"false", b"maybe"], eos_token_id=3))
 >>> automaton.allowed(automaton.initial).tolist(), automaton.parse("true")
 ([0, 1], True)
 

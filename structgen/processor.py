@@ -58,10 +58,11 @@ class LogitsProcessor(_LogitsProcessor):
 
     All decoding modes of transformers fulfil it within a generation (greedy, sampling, beams, assisted, prompt lookup),
     and a new prompt does not, even if it repeats an old prompt with its output and more. What remains is the prompt that
-    is exactly one token longer than something seen. There the last token decides: if the constraint forbids it, and the
-    call is not simply one token longer than the call before, it is a new prompt. So a prompt can be mistaken for a
-    continuation if it extends an earlier one by a single token, or is an earlier prompt with its unfinished output. Where
-    that can happen, or an assistant has another tokenizer, say where generations begin: `reset`, or better `for_prompt`.
+    is exactly one token longer than something seen. There the last token decides: if the constraint forbids it, it is a
+    new prompt, unless the call is also just one token longer than the call before (and not a single row past its stop
+    token). So a prompt can be mistaken for a continuation if it extends an earlier one by a single token, or is an earlier
+    prompt with its unfinished output. Where that can happen, or an assistant has another tokenizer, say where generations
+    begin: with `reset`, or better with `for_prompt`.
     """
 
     supports_continuous_batching = False

@@ -7,6 +7,7 @@ after `": "` and before `", "`, and extraction is copying, which a small model l
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Iterator
 
@@ -50,5 +51,14 @@ def train() -> PreTrainedTokenizerFast:
     )  # fmt: skip
 
 
+def save(tokenizer: PreTrainedTokenizerFast) -> None:
+    """Write it with a class name that every version of transformers knows."""
+    tokenizer.save_pretrained(TINY_MODEL_PATH)
+    path = TINY_MODEL_PATH / "tokenizer_config.json"
+    settings = json.loads(path.read_text(encoding="utf-8")) | {"tokenizer_class": "PreTrainedTokenizerFast"}
+    settings.pop("backend", None)
+    path.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+
+
 if __name__ == "__main__":
-    train().save_pretrained(TINY_MODEL_PATH)
+    save(train())

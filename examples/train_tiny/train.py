@@ -21,7 +21,7 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing
 from torch import Tensor, nn
-from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
+from transformers import AutoTokenizer, GenerationConfig, LlamaConfig, LlamaForCausalLM
 
 from structgen.models.tiny_prompt import TINY_MODEL_PATH
 
@@ -122,7 +122,8 @@ def save(model: LlamaForCausalLM, masters: list[Tensor], folder: Path) -> None:
     for p, master in zip(half.parameters(), masters, strict=True):
         p.data.copy_(master)
     half.config.dtype = torch.float16
-    half.generation_config.max_new_tokens = 512
+    special = {name: getattr(half.config, name) for name in ("bos_token_id", "eos_token_id", "pad_token_id")}
+    half.generation_config = GenerationConfig(**special, max_new_tokens=512, do_sample=False)
     half.save_pretrained(folder)
 
 

@@ -49,6 +49,8 @@ class Nfa:
     labels: list[Label] = field(default_factory=lambda: [None])
     follow: list[int] = field(default_factory=lambda: [0])
     last: int = 0
+    universal: int = 0
+    """Positions from which any text at all is accepted: reaching one of them decides."""
     max_positions: int = MAX_POSITIONS
 
     @classmethod
@@ -57,6 +59,9 @@ class Nfa:
         whole = nfa._build(root)
         nfa.follow[0] = whole.first
         nfa.last = whole.last | int(whole.nullable)
+        for p in bits(nfa.last):
+            if nfa.labels[p] == ANY and nfa.follow[p] >> p & 1:
+                nfa.universal |= 1 << p
         return nfa
 
     def looks(self) -> list[tuple[int, Look]]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import TypeVar
 
+from structgen.automata._chardfa_anchors import resolve_anchors
 from structgen.automata._chardfa_edges import after_anything, before_anything
 from structgen.automata._chardfa_minimal import Table, minimize
 from structgen.automata._chardfa_nfa import MAX_POSITIONS, Nfa, bits
@@ -84,7 +85,7 @@ class Alphabet:
 
 def determinize(root: Node, max_states: int = MAX_STATES, max_positions: int = MAX_POSITIONS) -> tuple[Alphabet, Table]:
     """The deterministic table (not yet minimal) of a regular expression."""
-    nfa = Nfa.of(root, max_positions)
+    nfa = resolve_anchors(Nfa.of(root, max_positions), at_start=True)
     around = _LookArounds(nfa, max_states, max_positions)
     return around.alphabet, around.table(nfa)
 
@@ -126,12 +127,12 @@ class _LookArounds:
             if depth == MAX_NESTED_LOOKS:
                 raise LimitExceeded("look-arounds nested in each other", MAX_NESTED_LOOKS)
             body = after_anything(look.body) if look.behind else before_anything(look.body)
-            inner = self.nfas[look] = Nfa.of(body, self.max_positions)
-            found += [inner, *self._gather(inner, depth + 1)]
-            inside = [other for _, other in inner.looks()]
-            if look.behind and not all(other.behind for other in inside):
+            unresolved = Nfa.of(body, self.max_positions)
+            if look.behind and not all(other.behind for _, other in unresolved.looks()):
                 raise StructgenError("a lookbehind must not contain a lookahead, $ or a word boundary")
-            if any(other.behind or other in self.looks_behind for other in inside):
+            inner = self.nfas[look] = resolve_anchors(unresolved, at_start=look.behind)
+            found += [inner, *self._gather(inner, depth + 1)]
+            if any(other.behind or other in self.looks_behind for _, other in inner.looks()):
                 self.looks_behind.add(look)
         return found
 
@@ -191,7 +192,6 @@ class _PlainSets:
 
     def __init__(self, nfa: Nfa, masks: list[int], work: _Work) -> None:
         self.nfa, self.masks, self.work = nfa, masks, work
-        self.universal = _universal(nfa)
         self.known: dict[int, Closed] = {}
         self.start = self.close(1)
 
@@ -201,7 +201,7 @@ class _PlainSets:
         if found is None:
             following = 0
             follow = self.nfa.follow
-            decided = reached & self.universal
+            decided = reached & self.nfa.universal
             for p in bits(decided & -decided or reached):
                 following |= follow[p]
             self.work.add(reached.bit_count())
@@ -215,15 +215,6 @@ class _PlainSets:
 
     def is_accepting(self, state: Closed) -> bool:
         return state[1]
-
-
-def _universal(nfa: Nfa) -> int:
-    """Positions from which any text at all is accepted: reaching one of them decides."""
-    found = 0
-    for p in bits(nfa.last):
-        if nfa.labels[p] == ANY and nfa.follow[p] >> p & 1:
-            found |= 1 << p
-    return found
 
 
 Duty = frozenset[tuple[int, int]]
@@ -318,7 +309,7 @@ class _GuardedSets:
 
     def _absorb(self, groups: dict[Duty, int]) -> dict[Duty, int]:
         """Drop possibilities that another one with fewer duties covers."""
-        if groups.get(FREE, 0) & self.plain.universal:
+        if groups.get(FREE, 0) & self.plain.nfa.universal:
             return {FREE: groups[FREE]}
         kept = {}
         for duty, reached in groups.items():

@@ -80,7 +80,7 @@ from structgen.automata._string_kernels import (
     string_state,
 )
 from structgen.automata._trie_kernels import N_DEPTH, N_TOKEN, T_DEPTH, T_LEVEL, T_N_NODES, T_NODES, merge, relevel, tokens_of
-from structgen.automata.jit import kernel
+from structgen.automata.jit import inlined, kernel
 
 # Fields of a walk; the key is (trie, D-state). Parts: pairs (block, class); a block is [n, tokens...] or [-1, words...].
 # Exits by level: where tokens leave the rule, pairs (trie, node); merged into one trie on first use (-1: none).
@@ -132,7 +132,7 @@ def exit_trie(h, w, level):
     return h[cell]
 
 
-@kernel("void(i4[::1], i8, i8, i8)")
+@inlined
 def _add_group_node(h, block, call, node):
     """Note that the call (offset of its triple) is reached at a node. Groups: (rule, back, capture, nodes, next)."""
     at = h[block + B_CALLS]
@@ -465,7 +465,7 @@ def _walk_record(h, trie, d):
     return intern(h, WALK, W_FIELDS, at, 2)
 
 
-@kernel("i8(i4[::1], i8, i8)")
+@inlined
 def _entry(h, group, block):
     """The trie with which the inner nodes of a call group enter the called rule, -1 if only the root does."""
     sources, n, trie = h[SP], 0, h[block + B_TRIE]
@@ -481,7 +481,7 @@ def _entry(h, group, block):
     return inner
 
 
-@kernel("void(i4[::1], i8, i8)")
+@inlined
 def _store_calls(h, w, block):
     """Keep the calls reached by the descent: entries (rule, back, capture, trie to enter with)."""
     first, n = h[LP], 0
@@ -634,7 +634,7 @@ def walk(h, trie, d):
     return w
 
 
-@kernel("void(i4[::1], i8, i4[::1])")
+@inlined
 def _or_part(h, part, row):
     """Set the bits of a block in a row."""
     if h[part] < 0:
@@ -646,7 +646,7 @@ def _or_part(h, part, row):
             row[t >> 5] |= 1 << (t & 31)
 
 
-@kernel("i8(i4[::1], i8, i8)")
+@inlined
 def _conflict(h, names, text):
     """Whether the captured text so far is the beginning of a name in the set."""
     if names == 0:
@@ -665,7 +665,7 @@ def _conflict(h, names, text):
     return 0
 
 
-@kernel("void(i4[::1], i8, i4[::1], i4[::1])")
+@inlined
 def _config_mask(h, config, sure, maybe):
     """Add the tokens of one configuration (offset of its triple): certain ones, and ones to verify."""
     d, data, stack = h[config], h[config + 1], h[config + 2]

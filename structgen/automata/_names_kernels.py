@@ -50,7 +50,7 @@ from structgen.automata._string_kernels import (
     content_next,
     short_escape,
 )
-from structgen.automata.jit import kernel
+from structgen.automata.jit import inlined, kernel
 
 CAPTURE, EXHAUSTIBLE, SCOPE = 1, 2, 4  # bits of the capture word of a call
 MAX_STEPS = 100_000  # characters looked ahead before a language counts as inexhaustible
@@ -127,7 +127,7 @@ def decode_text(h, text):
     return out - base
 
 
-@kernel("i8(i4[::1], i8, i8)")
+@inlined
 def add_name(h, names, text):
     """The set of names with the value of the captured text added, -1 if it is already there. 0 is the empty set."""
     n = decode_text(h, text)
@@ -210,7 +210,7 @@ def _suffix_accepted(h, lexeme, q, at, end, bounds):
     return h[h[lexeme + L_FLAGS] + q] & Q_ACCEPT
 
 
-@kernel("i8(i4[::1], i8, i8, i8, i8, i8)")
+@inlined
 def _unused_word(h, s, base, n, names, bounds):
     """Whether some word that continues the n value bytes at ``base`` from string state s is not among the names."""
     lexeme, q = h[s + S_LEXEME], h[s + S_Q]
@@ -226,7 +226,7 @@ def _unused_word(h, s, base, n, names, bounds):
     return 1 if _count_words(h, lexeme, q, h[bounds], h[bounds + 1], used) > used else 0
 
 
-@kernel("i8(i4[::1], i8, i8, i8)")
+@inlined
 def _name_remains_here(h, d, text, names):
     """`name_remains` between two characters."""
     s, base = h[d + D_KEY + 1], h[SP]
@@ -275,7 +275,7 @@ def name_remains(h, d, text, names):
     return found
 
 
-@kernel("i8(i4[::1], i8, i8, i8)")
+@inlined
 def _n_unused(h, rule, names, limit):
     """How many words of a captured lexeme (its rule cell) are not among the names, counted up to limit."""
     s = h[rule_start(h, rule) + D_KEY + 1]

@@ -28,7 +28,7 @@ from structgen.automata._arena import (
     intern,
 )
 from structgen.automata._string_kernels import END, S_PHASE, hex_digit, short_escape, string_accepts, string_live_bytes, string_step
-from structgen.automata.jit import kernel
+from structgen.automata.jit import inlined, kernel
 
 # Instructions: op, a, b, c. Addresses are arena offsets. BYTE low high scope; CALL rule capture nullable, where capture has the
 # bits of _names_kernels (4: scope); LITERAL characters n scope; SPLIT a b; JUMP a. Scope: the names of this rule may run out.
@@ -49,7 +49,7 @@ HAS_ACCEPT, HAS_BYTES, HAS_CALLS, IS_STRING, IN_SCOPE = 1, 2, 4, 8, 16  # IN_SCO
 # 10 its u wanted, 11..14 its digits wanted.
 
 
-@kernel("i8(i4[::1], i8, i8)")
+@inlined
 def _visit(h, ip, sub):
     """1 if this element was not yet visited in the current epoch."""
     mask = (1 << h[VISITED_BITS]) - 1
@@ -116,7 +116,7 @@ def _close(h, ip, sub):
                 top += 2
 
 
-@kernel("void(i4[::1], i8, i8)")
+@inlined
 def _sort_pairs(h, base, n):
     """Shell sort of n pairs of words."""
     gap = n >> 1
@@ -179,7 +179,7 @@ def _literal_char(char, spelling, b):
     return 9 if char >= 0x10000 and spelling < 11 else 0
 
 
-@kernel("i8(i4[::1], i8, i8, i8)")
+@inlined
 def _literal_step(h, ip, sub, b):
     """Progress in the literal after byte b: -1 dead, -2 complete."""
     chars, n = h[ip + 1], h[ip + 2]
@@ -194,7 +194,7 @@ def _literal_step(h, ip, sub, b):
     return ((index + 1) << 4) if spelling == 0 else (index << 4) | spelling
 
 
-@kernel("void(i4[::1], i8, i8, i8)")
+@inlined
 def _literal_live_bytes(h, ip, sub, bitmap):
     chars, n = h[ip + 1], h[ip + 2]
     index = sub >> 4

@@ -8,7 +8,7 @@ same place share one state. Content that accepts everything from here on is the 
 """
 
 from structgen.automata._arena import FREE_LEXEME, SP, STRING, intern
-from structgen.automata.jit import kernel
+from structgen.automata.jit import inlined, kernel
 
 # A lexeme block: these words, with pointers to its tables.
 L_QUOTED, L_N_INTERVALS, L_STARTS, L_CLASSES, L_N_CLASSES, L_TABLE, L_FLAGS, L_ASCII = 0, 1, 2, 3, 4, 5, 6, 7
@@ -197,7 +197,7 @@ def short_escape(b):
     return -1
 
 
-@kernel("i8(i4[::1], i8, i8, i8, i8, i8, i8)")
+@inlined
 def _low_hex(h, lexeme, q, b, s, lo, hi):
     """A digit of the low half of a surrogate pair; VALUE is the first character still possible, -1 if all lead to q."""
     k, value, digit = h[s + S_K], h[s + S_VALUE], hex_digit(b)
@@ -302,7 +302,7 @@ def string_start(h, lexeme, lo, hi):
     return string_state(h, lexeme, 0, OPEN if h[lexeme + L_QUOTED] else NORMAL, 0, 0, lo, hi)
 
 
-@kernel("void(i4[::1], i8, i8)")
+@inlined
 def string_live_bytes(h, s, bitmap):
     """Set the bits (8 words at ``bitmap``) of all bytes that may have a successor (a superset)."""
     lexeme, phase = h[s + S_LEXEME], h[s + S_PHASE]

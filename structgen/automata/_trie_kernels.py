@@ -10,7 +10,7 @@ verify such tokens one by one.
 
 from structgen.automata._arena import HEADER, KP, OK, SCRATCH_END, SP, STATUS, TABLE, TABLE_BITS, TABLE_USED, TOKENS_END, TOO_LARGE, TOP
 from structgen.automata._arena import TRIE, grow_table, has_room, hash_words, lookup
-from structgen.automata.jit import kernel
+from structgen.automata.jit import inlined, kernel
 
 T_FIELDS = 4
 T_LEVEL = HEADER + T_FIELDS
@@ -60,7 +60,7 @@ def relevel(h, trie, level):
     return _intern_built(h, n)
 
 
-@kernel("i8(i4[::1], i8, i8, i8)")
+@inlined
 def _copy_subtree(h, trie, node, place):
     """Append the nodes strictly below ``node`` and their tokens; ``place`` is (out table, count, depth offset) on scratch.
     Returns the new node count."""
@@ -129,7 +129,7 @@ def _open_frame(h, previous, sources, n, depth, out, place):
     return frame
 
 
-@kernel("void(i4[::1], i8, i8, i8)")
+@inlined
 def _merge_below(h, sources, n, place):
     """Append, in order, everything below the n source nodes, merged by byte."""
     frame = _open_frame(h, 0, sources, n, 0, h[place], place)

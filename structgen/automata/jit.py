@@ -18,7 +18,7 @@ from typing import Any
 import numba
 from numba.core import caching, typeinfer
 
-__all__ = ["compiled_kernels", "kernel"]
+__all__ = ["compiled_kernels", "inlined", "kernel"]
 
 compiled_kernels: list[str] = []  # kernels compiled (not loaded from the cache) by this process, in order
 
@@ -90,7 +90,7 @@ def kernel(signature: str, *, entry: bool = False) -> Callable[[Callable[..., An
     Only an ``entry`` kernel can be called from Python; the others save the compilation of their wrappers."""
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-        dispatcher: Any = numba.njit(nogil=True, no_cfunc_wrapper=True, no_cpython_wrapper=not entry)(function)
+        dispatcher: Any = numba.njit(nogil=True, _nrt=False, error_model="numpy", no_cfunc_wrapper=True, no_cpython_wrapper=not entry)(function)
         if not hasattr(dispatcher, "_cache"):
             return function  # NUMBA_DISABLE_JIT: plain Python, for coverage and debugging
         dispatcher._cache = _KernelCache(function)
@@ -100,3 +100,8 @@ def kernel(signature: str, *, entry: bool = False) -> Callable[[Callable[..., An
         return dispatcher  # type: ignore[no-any-return]
 
     return decorate
+
+
+def inlined(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A part of exactly one kernel, inlined before types are inferred: no compilation and no linking of its own."""
+    return numba.njit(inline="always")(function)  # type: ignore[no-any-return]

@@ -12,7 +12,7 @@ Sources: RFC 3339, 3986, 3987, 4122, 4291, 5321, 1123, 6570, 6901, and the draft
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache
 
 from structgen.automata.chardfa import Automaton, CharDfa, Concat, any_char, compile_regex, intersect, repeat
 
@@ -127,7 +127,7 @@ LENGTHS = {"hostname": (1, 253), "email": (3, 254)}
 """Bounds on the number of characters beyond the automaton: RFC 1035 section 2.3.4 and RFC 5321 section 4.5.3.1.3 (less the <>)."""
 
 
-@lru_cache(maxsize=None)
+@cache
 def format_dfa(name: str) -> CharDfa | None:
     """The texts of this format (apart from `format_limits`), None if there is no such format or it is not regular."""
     return BUILDERS[name]() if name in BUILDERS else None

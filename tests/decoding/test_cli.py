@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import resource
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -74,7 +74,7 @@ def test_generate_streams(run):
     code, out, _ = run(*GENERATE, "--stream", "Ada said yes")
     assert code == 0 and json.loads(out) == json.loads(run(*GENERATE, "Ada said yes")[1])
     code, out, _ = run(*GENERATE, "--stream", "--indent", "4", "Ada said yes")
-    assert code == 0 and relayout(out, 4) + "\n" == relayout(out, 4) + out[-1] and '{\n    "' in out
+    assert code == 0 and out == relayout(out, 4) + "\n"
 
 
 def test_generate_samples_reproducibly(run):
@@ -176,12 +176,13 @@ def test_warmup(run):
 
 
 def test_help_is_quick_and_documents_the_exit_codes():
-    best = 9.0
-    for _ in range(3):
-        start = time.perf_counter()
-        shown = subprocess.run([sys.executable, "-m", "structgen.cli", "--help"], capture_output=True, text=True, check=True)
-        best = min(best, time.perf_counter() - start)
-    assert "exit codes" in shown.stdout and best < 0.3
+    def seconds():  # of processor time, which other processes on the machine do not lengthen
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return used.ru_utime + used.ru_stime
+
+    start = seconds()
+    shown = subprocess.run([sys.executable, "-m", "structgen.cli", "--help"], capture_output=True, text=True, check=True)
+    assert seconds() - start < 0.3 and "exit codes" in shown.stdout
 
 
 def test_importing_structgen_imports_nothing_heavy():

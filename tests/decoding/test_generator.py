@@ -215,10 +215,10 @@ def test_a_stream_that_is_closed_or_dropped_stops_the_model(generate):
         end(stream)
         del stream
         gc.collect()
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 60
         while threading.active_count() > before and time.monotonic() < deadline:
             time.sleep(0.01)
-        assert threading.active_count() == before
+        assert threading.active_count() <= before
 
 
 def test_several_threads_share_a_generator(generate):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from transformers import GenerationConfig
 
 from structgen.errors import StructgenError, VocabularyError
-from structgen.processor import SEEN_PREFIXES, LogitsProcessor, stop_token_ids
+from structgen.processor import LogitsProcessor, stop_token_ids
 from tests.decoding.doubles import SetAutomaton
 from tests.decoding.models import LOGITS, model, tokenizer
 
@@ -172,10 +172,38 @@ def test_a_prompt_that_goes_on_where_an_unfinished_output_stopped_and_then_some(
     walk(processor, prompt + part + ids(" or so"), "no")
 
 
-def test_a_prompt_one_forbidden_token_longer_than_an_earlier_one():
+@pytest.mark.parametrize("token", [ids("x")[0], EOS, BOS])
+def test_a_prompt_one_forbidden_token_longer_than_an_earlier_one(token):
     processor = LogitsProcessor(AUTOMATON)
-    prompt = walk(processor, ids("q"), "maybe yes")[: len(ids("q"))]
-    walk(processor, [*prompt, ids("x")[0]], "no")
+    walk(processor, ids("q"), "maybe yes")
+    walk(processor, [*ids("q"), token], "no")
+
+
+def test_a_prompt_one_token_longer_than_a_finished_output():
+    processor = LogitsProcessor(AUTOMATON)
+    finished = [*walk(processor, ids("q"), "no"), EOS]
+    assert allowed(processor, [finished]) == [[EOS]]  # as when a draft ends with the stop token
+    walk(processor, [*finished, ids("x")[0]], "yes")
+
+
+def test_another_prompt_that_ends_with_what_could_follow_the_first():
+    follower = next(t for t in AUTOMATON.allowed(0) if t != EOS)
+    for buffer in (None, torch.zeros((1, 20), dtype=torch.long)):  # the second time in the same memory
+        processor = LogitsProcessor(AUTOMATON)
+        for prompt in ([*ids("q1")], [*ids("r2"), follower]):
+            rows = torch.tensor([prompt])
+            if buffer is not None:
+                buffer[:, : len(prompt)] = rows
+                rows = buffer[:, : len(prompt)]
+            scores = processor(rows, torch.zeros(1, LOGITS))
+            assert scores.isfinite().nonzero()[:, 1].tolist() == AUTOMATON.allowed(0)
+
+
+def test_a_batch_of_prompts_one_token_longer_than_a_single_one():
+    follower = next(t for t in AUTOMATON.allowed(0) if t != EOS)
+    processor = LogitsProcessor(AUTOMATON)
+    walk(processor, ids("q"), "maybe yes")
+    assert allowed(processor, [[*ids("q"), follower]] * 2) == [AUTOMATON.allowed(0)] * 2
 
 
 def test_a_prompt_that_is_a_shorter_beginning_of_an_earlier_one():
@@ -215,11 +243,11 @@ def test_a_prompt_of_no_tokens_and_a_very_long_one():
 
 
 def test_forgetting_old_prefixes_does_not_lose_the_generation(monkeypatch):
-    monkeypatch.setattr("structgen.processor.SEEN_PREFIXES", 3)
-    assert SEEN_PREFIXES > 1000
-    processor = LogitsProcessor(AUTOMATON)
-    walk(processor, ids("q"), "maybe not")
-    assert len(processor._generation.seen) <= 5
+    monkeypatch.setattr("structgen.processor.SEEN_PREFIXES", 1)
+    processor, spelled = LogitsProcessor(AUTOMATON), [t for letter in "maybe not" for t in ids(letter)]
+    for n in range(len(spelled) + 1):
+        assert allowed(processor, [ids("q") + spelled[:n]]) == [expected(AUTOMATON, spelled[:n])]
+    assert len(processor._generation.seen) <= 3
 
 
 # pinned prompts

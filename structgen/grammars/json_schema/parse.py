@@ -8,6 +8,7 @@ Property order follows the document: a schema's parts are combined in the order 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 from functools import lru_cache
@@ -279,18 +280,19 @@ def _bound(
 
 
 def strings(parser: Parser, schema: dict[str, Any], scope: Scope, pointer: str) -> Formula:
-    languages: list[Language] = []
+    shape = StringShape(count(schema, "minLength", pointer) or 0, count(schema, "maxLength", pointer))
     if "pattern" in schema:
-        languages.append(_pattern(text(schema, "pattern", pointer), f"{pointer}/pattern"))
+        shape = replace(shape, languages=frozenset([_pattern(text(schema, "pattern", pointer), f"{pointer}/pattern")]))
+    found: Formula = parser.leaf(STRING, shape.settled(), pointer)
     if "format" in schema:
-        language = _format(schema["format"], scope.resource.draft.name)
-        if parser.formats and language is not None:
-            languages.append(language)
+        known = _format(schema["format"]) if isinstance(schema["format"], str) else None
+        if parser.formats and known is not None:
             parser.report.add(pointer, "format", ENFORCED)
+            met = shape.meet(known, parser.formulas)
+            found = parser.leaf(STRING, met, pointer)
         else:
-            parser.report.add(pointer, "format", ANNOTATION, "by option" if language is not None else "unknown format")
-    low, high = count(schema, "minLength", pointer) or 0, count(schema, "maxLength", pointer)
-    return parser.leaf(STRING, StringShape(low, high, frozenset(languages)).settled(), pointer)
+            parser.report.add(pointer, "format", ANNOTATION, "by option" if known is not None else "unknown format")
+    return found
 
 
 def _pattern(source: str, pointer: str) -> Language:
@@ -315,12 +317,15 @@ def pattern_language(source: str) -> Language:
 
 
 @lru_cache(maxsize=256)
-def _format(name: Any, draft: str) -> Language | None:
+def _format(name: str) -> StringShape | None:
     """The strings of this format, or None if it is unknown."""
-    from structgen.grammars import formats
+    from structgen.grammars.formats import format_limits
 
-    dfa = formats.format_dfa(name) if isinstance(name, str) else None
-    return None if dfa is None else Language(f"format {name}", lambda: dfa)
+    found = format_limits(name)
+    if found is None:
+        return None
+    dfa, low, high = found
+    return StringShape(low, high, frozenset([Language(f"format {name}", lambda: dfa)]))
 
 
 # -- arrays ---------------------------------------------------------------------------------------------------------------------
