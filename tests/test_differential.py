@@ -12,6 +12,7 @@ from functools import cache
 from random import Random
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -114,7 +115,7 @@ def compare(n_schemas: int, accepts_of: Any) -> Counter[str]:
 def check_counts(counts: Counter[str], n_schemas: int) -> None:
     """The comparison was worth something: enough pairs of both kinds, few schemas refused."""
     summary = dict(counts)
-    assert counts["unsupported"] <= 0.1 * counts["schemas"], summary
+    assert counts["unsupported"] <= 0.05 * counts["schemas"], summary
     assert counts["valid"] >= 2 * n_schemas and counts["invalid"] >= n_schemas, summary
     assert counts["in another order"] <= 0.05 * counts["valid"], summary
 
@@ -148,21 +149,26 @@ def urge(token: bytes) -> float:
     return 100.0 if token[:1] in (b'"', b"}", b"]") else 1.0
 
 
-def sample_text(automaton: Any, vocabulary: sg.Vocabulary, random: Random, n_free: int, n_most: int) -> str:
+@cache
+def urges(vocabulary: sg.Vocabulary) -> np.ndarray:
+    ends = vocabulary.eos_token_ids
+    return np.array([urge(vocabulary.token_bytes(t)) if t in ends or vocabulary.token_bytes(t) else 0.0 for t in range(len(vocabulary))])
+
+
+def sample_text(automaton: Any, vocabulary: sg.Vocabulary, random: np.random.Generator, n_free: int, n_most: int) -> str:
     """A text drawn token by token from the masks: uniformly at first, then with a preference for tokens that end things."""
-    state, pieces = automaton.initial, b""
+    state, text = automaton.initial, b""
     for step in range(n_most):
-        allowed = [int(t) for t in automaton.allowed(state)]
-        assert allowed, f"no token may follow {pieces!r}"
-        tokens = [b"" if t in vocabulary.eos_token_ids else vocabulary.token_bytes(t) for t in allowed]
-        weights = [urge(token) if step >= n_free else 1.0 if token else 0.2 for token in tokens]
-        i = random.choices(range(len(allowed)), weights)[0]
-        following = automaton.advance(state, allowed[i])
-        assert following != automaton.dead
-        if not tokens[i]:
-            return pieces.decode()
-        state, pieces = following, pieces + tokens[i]
-    raise AssertionError(f"no end within {n_most} tokens: {pieces[:300]!r}")
+        allowed = automaton.allowed(state)
+        assert len(allowed), f"no token may follow {text!r}"
+        weights = np.ones(len(allowed)) if step < n_free else urges(vocabulary)[allowed]
+        token = int(allowed[np.searchsorted(np.cumsum(weights), random.random() * weights.sum(), side="right")])
+        state = automaton.advance(state, token)
+        assert state != automaton.dead, f"{token} is allowed after {text!r} and leads nowhere"
+        if token in vocabulary.eos_token_ids:
+            return text.decode()
+        text += vocabulary.token_bytes(token)
+    raise AssertionError(f"no end within {n_most} tokens: {text[:300]!r}")
 
 
 def no_duplicates(members: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -186,7 +192,7 @@ def sampled(n_schemas: int, vocabulary: sg.Vocabulary) -> Counter[str]:
         constraint = constraint_of(sample, counts)
         if constraint is None:
             return
-        automaton, random = sg.compile(constraint, vocabulary), Random(seed)
+        automaton, random = sg.compile(constraint, vocabulary), np.random.default_rng(seed)
         for n_free in (0, 3, 20, 60):
             text = sample_text(automaton, vocabulary, random, n_free, 3000)
             counts["texts"] += 1

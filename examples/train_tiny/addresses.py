@@ -91,6 +91,16 @@ def _phone(draw: Draw) -> str:
 
 
 OPENINGS = (
+    "Mail [to|for] {name}: {line}. [This|It] is the {kind} address.",
+    "[Letters|Parcels|Everything] for {name} [should go|must go|are sent] to {line}.",
+    "{name} can be [reached|visited|met] at {line}.",
+    "{name} gave {line} as [the|a] {kind} address.",
+    "As [a|the] {kind} address, {name} [uses|has|wrote] {line}.",
+    "[Use|Write down|Note] {line} as the {kind} address of {name}.",
+    "{line} is the {kind} address of {name}.",
+    "{line}: [here lives {name}|that is where {name} lives|this is {name}'s address].",
+    "{name} {lives} {number} {street}, {city} {code}[, {country}|].",
+    "In {city}, {country}, {name} {lives} {street} {number}, {code}.",
     "{name} {lives} {line}.",
     "{name}, {line}.",
     "[Please send|Send|Deliver|Ship] the [parcel|letter|books|package] to {name}, {line}. It is the {kind} address.",
@@ -112,6 +122,9 @@ HELD_OUT_OPENINGS = (
     "As {kind} address {name} gave {line}.",
 )
 FURTHER = (
+    "The [phone|number to call|telephone] is {phones}.",
+    "[Floor|Floor number|Level] {floor}[|, please].",
+    "[Use|Take|Note] it [only |]as the {kind} address.",
     "[Phone|Tel.|Telephone|Call]: {phones}.",
     "[The phone number is|Call|You can call|Reach me on] {phones}.",
     "[This|It] is [a|the] {kind} address.",

@@ -70,19 +70,31 @@ def _add_price(f: Facts, draw: Draw) -> None:
     f.values |= {"free": free, "price": price}
     if free:
         texts = ("There is no charge", "Nobody has to pay", "Entry costs nothing") if draw.held_out else (
-            "Entry is free", "Admission is free", "Free entry", "Tickets are free", "It is free", "It is free of charge",
+            "Entry is free", "You do not have to pay", "Nobody pays anything", "It costs nothing at all", "No charge",
+            "Entry without charge", "Admission is free", "Free entry", "Tickets are free", "It is free", "It is free of charge",
             "No tickets are needed, entry is free",
         )  # fmt: skip
     else:
         money = draw.pick(("${}", "€{}", "£{}", "{} euros", "{} dollars", "EUR {}")).format(price)
         texts = ("Entry is {}", "One ticket costs {}") if draw.held_out else (
-            "Tickets cost {}", "Tickets: {}", "Admission is {}", "The entry fee is {}", "Tickets are {} each", "Entry costs {}",
+            "Tickets cost {}", "A ticket is {}", "One ticket: {}", "Entry: {}", "The ticket costs {}", "You pay {}",
+            "Tickets: {}", "Admission is {}", "The entry fee is {}", "Tickets are {} each", "Entry costs {}",
         )  # fmt: skip
         texts = tuple(text.format(money) for text in texts)
     f.add("price", draw.pick(texts), tells=("free", "price"))
 
 
 OPENINGS = (
+    "{title} will be [held|shown|given] on {date} in {city} at {venue}. It is {a_kind}. {price}.",
+    "We [are happy to announce|announce|present] {a_kind}, {title}, on {date}[ at {time}|] at {venue} in {city}. {price}.",
+    "At {venue} in {city}[, on {date},| on {date}] you can [see|hear|attend] {title}, {a_kind}[ from {time}|]. {price}.",
+    "At {venue}, {city}, the {kind} {title} [starts|takes place] on {date}[ from {time} on|]. {price}.",
+    "[You are invited|We invite all of you|Come] to {title}, {a_kind} at {venue} in {city} on {date}. {price}.",
+    "The {kind} is called {title} and will be at {venue}, {city}, on {date}[, from {time}|]. {price}.",
+    "{date}, {city}: {a_kind} called {title}[, {time}|] in {venue}. {price}.",
+    "In {city}, at {venue}, [we will have|there will be] {a_kind} on {date}: {title}. {price}.",
+    "Visit the {kind} {title} in {city} on {date}! {venue} [waits for you|opens its doors at {time}]. {price}.",
+    "[{people}|{organizer}] [invite you|will take you] to {title}, {a_kind} on {date}, at {venue}, {city}. {price}.",
     "The {kind} {title} takes place on {date} at {venue} in {city}. {price}.",
     "{title}, {a_kind} with {people}, [takes place|is held|will be held] at {venue}, {city}, on {date}[ at {time}|]. {price}.",
     "Join us for the {kind} {title} on {date} at {venue}, {city}[, starting at {time}|]. {price}.",
@@ -101,6 +113,11 @@ HELD_OUT_OPENINGS = (
     "At {venue}, {city}, you can visit the {kind} {title} on {date}[ from {time}|]. {price}.",
 )
 FURTHER = (
+    "{people} will [speak|perform|come|be present|be on stage].",
+    "{people} [is|are] [there|here] [|too].",
+    "The [hall|room|house|place] [holds|seats|can hold] {capacity} [people|guests|visitors].",
+    "The [beginning|start|opening] is [at|set for] {time}.",
+    "{organizer} [organises it|is the host|is responsible|runs it].",
     "[Speakers are|Speakers:|With|Guests include|On stage:] {people}.",
     "There [are|is room for|are seats for] {capacity} [seats|guests|people].",
     "[Capacity|Seats|Places]: {capacity}.",

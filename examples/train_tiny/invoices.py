@@ -53,14 +53,36 @@ def _status_texts(draw: Draw) -> dict[str, dict[str, str]]:
     paid = (
         ("has been settled", "was settled in full")
         if held_out
-        else ("has been paid", "is paid", "was paid", "has already been paid", "was paid in full")
+        else (
+            "has been paid",
+            "is paid",
+            "was paid",
+            "is settled",
+            "has now been settled",
+            "was settled last week",
+            "has already been paid",
+            "was paid in full",
+        )
     )
     unpaid = (
         ("has not been paid so far", "is not settled yet")
         if held_out
-        else ("is still open", "is open", "is unpaid", "has not been paid yet", "is not paid yet")
+        else (
+            "is still open",
+            "is not settled",
+            "has not been settled so far",
+            "has still not been paid",
+            "is open",
+            "is unpaid",
+            "has not been paid yet",
+            "is not paid yet",
+        )
     )
-    late = ("has been overdue for a week",) if held_out else ("is overdue", "is now overdue", "is past due", "is long overdue")
+    late = (
+        ("has been overdue for a week",)
+        if held_out
+        else ("is overdue", "has been overdue since last month", "is a week overdue", "is now overdue", "is past due", "is long overdue")
+    )
     return {"paid": {"state": draw.pick(paid)}, "open": {"state": draw.pick(unpaid)}, "overdue": {"state": draw.pick(late)}}
 
 
@@ -121,6 +143,16 @@ def _add_money(f: Facts, draw: Draw) -> None:
 
 
 OPENINGS = (
+    "{seller} wrote [to {customer} on {date}|on {date} to {customer}], invoice {number}: {items}. Total: {total}.",
+    "{seller} [made out|wrote|prepared] invoice {number} for {customer} on {date}. [The sum is|Sum:|Amount:] {total}. [{items}.|]",
+    "On {date}, invoice {number} was [sent|written|issued] by {seller} for {customer}: {items}, [sum|total] {total}.",
+    "For {items}, {customer} [pays|owes|has to pay] {total} to {seller}. [The number of the invoice is {number}|Invoice {number}], {date}.",
+    "From {seller} to {customer}, {date}, invoice {number}: {items}. [Total|Sum|Altogether] {total}.",
+    "Invoice number {number} [of|from] {seller} [for|to] {customer}, "
+    "[written|made out] on {date}, [asks for|is over|comes to] {total}. [{items}.|]",
+    "{customer} [has to pay|must pay|paid] {total} to {seller} for {items}. The invoice has the number {number} and the date {date}.",
+    "[Dated {date}, the|The] invoice {number} [from|by] {seller} to {customer}[|, dated {date}] "
+    "is dated {date} and [charges|asks] {total}.",
     "Invoice {number} [dated|of|from] {date}: {seller} bills {customer} for {items}. [The total is|Total:|Total due:] {total}.",
     "Invoice [no. |number |]{number}, {date}. From: {seller}. To: {customer}. {items}. Total: {total}.",
     "{seller} [sent|issued] invoice {number} to {customer} on {date} for {items}, [in total|a total of|altogether] {total}.",
@@ -140,6 +172,9 @@ HELD_OUT_OPENINGS = (
     "Invoice {number} ({date}) from {seller} to {customer}, total {total}: {items}.",
 )
 FURTHER = (
+    "The [sum|amount|bill|total] {state}.",
+    "[It is|The bill is|It was] [signed|checked|written] by {contact}.",
+    "It [falls due|has to be paid|is due] [on|by] {due}.",
     "[It|The invoice|This invoice] {state}.",
     "[It|The invoice] {state}.",
     "[Payment is due|Please pay|It is payable|Due] by {due}.",

@@ -93,6 +93,20 @@ def _add_occupations(f: Facts, draw: Draw) -> None:
 
 
 OPENINGS = (
+    "{name}, {a_job}, came from {place}, where {he} {was} born on {date}.",
+    "In {place}, {name} was born on {date}. [Later, {he}|{He}] became {a_job}[.| and published {works}.]",
+    "[On|It was on] {date} [in {place}, |that in {place} ]{name} was born, {a_job}[.| who wrote {works}.]",
+    "{name} was {a_job} who was born on {date} in {place}. {He} [wrote|made|published] {works}.",
+    "{name} was {a_job} from {place}, born {date}.",
+    "[The author of|The creator of] {works}, {name}, was born in {place} on {date} and was {a_job}.",
+    "{works} [is|was] [written|made|created] by {name}, {a_job}, who was born [on |]{date} in {place}.",
+    "{date}: {name} is born in {place}. {He} will become {a_job}.",
+    "{place}, {date}: birth of {name}, {a_job}. [|{He} wrote {works}.]",
+    "Do you know {name}? {He} {was} {a_job}, born on {date} in {place}[.|, and wrote {works}.]",
+    "{name} [|was ]born in {place}, {date}, [was|worked as] {a_job}.",
+    "As {a_job}, {name} [wrote|made] {works}. {He} {was} born in {place} on {date}.",
+    "{name} [began life|started life|grew up] in {place}, [born|where {he} {was} born] on {date}, "
+    "and [went on to be|went to work as] {a_job}.",
     "{name}, born {date} in {place}, [was|is] {a_job}.",
     "{name}, born [on |]{date} in {place}, was {a_job}. {He} [wrote|published] {works}.",
     "{name} was born [on |]{date} in {place}. {He} {was} {a_job}.",
@@ -121,6 +135,12 @@ HELD_OUT_OPENINGS = (
     "{name} [first saw the light of day|was born] in {place} on {date}, and [went on to become|became] {a_job}. {He} published {works}.",
 )
 FURTHER = (
+    "{He} [is|was] the [author|creator|writer] of {works}.",
+    "{He} later [lived in|moved to|went to] {residence}.",
+    "{He} [taught|met|married|worked with] {other}.",
+    "{He} died on {death} in {death_city}, [old|rich|poor|famous].",
+    "{He} also [made|published|painted] {works}.",
+    "{other} [taught|met|admired] {him}.",
     "{He} [wrote|published|painted|composed|designed] {works}.",
     "{He} [is|was] best known for {works}.",
     "{His} [best-known|most famous|major] works [are|include] {works}.",

@@ -72,11 +72,14 @@ def _add_stock(f: Facts, draw: Draw) -> None:
         texts = {
             True: phrases("""
                 In stock, It is in stock, Currently in stock, It is available now, Available immediately, Ready to ship,
-                It can be delivered at once
+                It can be delivered at once,
+                We have it on stock, We can ship it now, We deliver it today, On stock now, You can have it now, There are many left
             """),
             False: phrases("""
                 Out of stock, It is out of stock, Currently out of stock, It is sold out, Sold out, Not available at the moment,
-                It is not available now
+                It is not available now,
+                There is nothing left, None left, We have none left in the shop, It cannot be ordered now,
+                We cannot deliver it, Cannot be shipped now
             """),
         }
     in_stock = draw.chance(0.5)
@@ -85,6 +88,15 @@ def _add_stock(f: Facts, draw: Draw) -> None:
 
 
 OPENINGS = (
+    "With the {name}, a {thing} for {price}, {brand} [has something new|starts the season]. {stock}.",
+    "{brand} [brings|brings out|shows] the {name}, a [new|small|great|fine] {thing} for {price}. {stock}.",
+    "You [get|can buy|can have] the {name} {thing} by {brand} for {price}. {stock}.",
+    "You pay [only|just] {price} for the {brand} {name}, a {thing}. {stock}.",
+    "A {thing} for {price}: {name} [by|from] {brand}. {stock}.",
+    "The {thing} by {brand} is called {name} and [costs|is sold for|can be had for] {price}. {stock}.",
+    "{brand} [makes|builds|is proud of] the {thing} {name}. {stock}. It [costs|is] {price}.",
+    "{price} [is the price of|is what you pay for] the {name}, a {thing} from {brand}. {stock}.",
+    "The {name}, {brand}'s [new|latest] {thing}, is [sold|offered] at {price}. {stock}.",
     "The {name} is a {thing} by {brand} for {price}. {stock}.",
     "{brand} {name}: a {thing} in {colors} for {price}. {stock}.",
     "The {thing} {name} [by|from|made by] {brand} costs {price}[.| and comes in {colors}.] {stock}.",
@@ -103,6 +115,11 @@ HELD_OUT_OPENINGS = (
     "You pay {price} for the {thing} {name} by {brand}. {stock}.",
 )
 FURTHER = (
+    "There are [models|kinds|ones] in {colors}.",
+    "[You can choose between|Versions:|Choose from] {colors}.",
+    "[Users|Reviewers|Our customers] [gave|give] it {rating} [stars|of 5|points].",
+    "The [weight|whole weight] is {grams} [g|grams].",
+    "The material [used is|is called] {material}.",
     "[It comes in|Available in|You can have it in|Colours:|We have it in] {colors}.",
     "[Customers rate it|It is rated|Rated|Buyers give it] {rating} [out of 5|stars|of 5 stars].",
     "[Rating|Average rating]: {rating}.",

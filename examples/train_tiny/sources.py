@@ -108,15 +108,30 @@ class Draw:
     def made_up(self) -> str:
         """A pronounceable word that nobody has seen, so that names are copied and not remembered."""
         while True:
-            word = "".join(self.pick(SYLLABLES) for _ in range(self.pick((1, 2, 2, 3)))) + self.pick(ENDINGS)
-            if len(word) > 2 and is_held_out(word) == self.held_out:
-                return word.capitalize()
+            if self.chance(0.5):
+                word = "".join(self.pick(SYLLABLES) for _ in range(self.pick((1, 2, 2, 3)))) + self.pick(ENDINGS)
+            else:
+                head, tail = self.pick(self.pools.last), self.pick(self.pools.cities)
+                word = head[: self.rng.randint(2, 5)] + tail[-self.rng.randint(2, 6) :]
+            word = word.capitalize()
+            if len(word) > 2 and word.isalpha() and is_held_out(word) == self.held_out:
+                return word
+
+    def title_word(self, words: Sequence[str]) -> str:
+        """One of the words, or one that is not among them."""
+        roll = self.rng.random()
+        if roll < 0.6:
+            return self.pick(words)
+        while True:
+            word = self.made_up() if roll < 0.75 else self.pick(_english()).capitalize()
+            if is_held_out(word) == self.held_out:
+                return word
 
     def first_name(self) -> str:
-        return self.made_up() if self.chance(0.1) else self.pick(self.pools.first)
+        return self.made_up() if self.chance(0.25) else self.pick(self.pools.first)
 
     def last_name(self) -> str:
-        return self.made_up() if self.chance(0.2) else self.pick(self.pools.last)
+        return self.made_up() if self.chance(0.35) else self.pick(self.pools.last)
 
     def person(self) -> str:
         roll = self.rng.random()
@@ -133,15 +148,16 @@ class Draw:
 
     def city(self) -> str:
         roll = self.rng.random()
-        if roll < 0.45:
+        if roll < 0.35:
             return self.pick(self.pools.real_cities)
-        return self.made_up() if roll < 0.6 else self.pick(self.pools.cities)
+        return self.made_up() if roll < 0.65 else self.pick(self.pools.cities)
 
     def country(self) -> str:
         return self.pick(COUNTRIES)
 
     def street(self) -> str:
-        return self.pick(self.pools.streets)
+        street = self.pick(self.pools.streets)
+        return f"{self.made_up()} {street.split()[-1]}" if self.chance(0.3) else street
 
     def noise(self) -> str:
         """A sentence that says nothing, of common English words, some of them capitalised or followed by a number."""
@@ -163,7 +179,8 @@ class Draw:
 
     def title(self) -> str:
         """The title of a book, a painting or a talk."""
-        noun, other, adjective = self.pick(self.pools.nouns), self.pick(self.pools.nouns), self.pick(self.pools.adjectives)
+        nouns, adjectives = self.pools.nouns, self.pools.adjectives
+        noun, other, adjective = self.title_word(nouns), self.title_word(nouns), self.title_word(adjectives)
         name = self.last_name()
         return self.pick((
             f"The {adjective} {noun}", f"{adjective} {noun}", f"On the {noun} of {other}", f"{noun} on the {adjective} {other}",

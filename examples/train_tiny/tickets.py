@@ -76,6 +76,15 @@ def _add_rest(f: Facts, draw: Draw) -> None:
 
 
 OPENINGS = (
+    "{date}: ticket {id} [from|by] {name}[ ({email})|], who {problem} in {product}. [It has|We gave it] {priority} priority.",
+    "{name} opened [a ticket|a case|ticket {id}] on {date}[ about {product}|]: the user {problem}. "
+    "Number {id}, product {product}, {priority} priority.",
+    "Since {date}, {name}, a customer of {company}, {problem} in {product}. [Number|Ticket]: {id}. [Priority|Urgency]: {priority}.",
+    "Since [the morning of |]{date} the user {name} {problem} ({product}, ticket {id}, priority {priority}).",
+    "{name} {problem} in {product} since {date}. [The number is|It is number|Ticket number] {id}[,| and the] priority {priority}.",
+    "[In {product}|With {product}], {name} [({email}) |]{problem}. The ticket got the number {id} on {date} and {priority} priority.",
+    "We [got|received|have] ticket {id} for {product} [from|by] {name} on {date}: the customer {problem}. {Priority} priority.",
+    "{id}, {product}: {name} {problem}. {date}. {Priority}.",
     "Ticket {id}, opened on {date}: {name} ({email}) {problem} in {product}. Priority: {priority}.",
     "Ticket {id} [of|from] {date}. {name} {problem}. Product: {product}. Priority: {priority}.",
     "On {date}, {name} [wrote|reported|wrote to us] about {product}: the customer {problem}. This is ticket {id}, {priority} priority.",
@@ -94,6 +103,11 @@ HELD_OUT_OPENINGS = (
     "Since {date} {name} {problem} in {product} (ticket {id}, priority {priority}).",
 )
 FURTHER = (
+    "[Its|The] [labels|tags] are {tags}.",
+    "The number of [users|people] [affected |]is {users}.",
+    "[You can write|Please write|Send mail] to {email}.",
+    "{agent} [works on it|is on it|cares for it|will help].",
+    "[Its address is|The e-mail address is] {email}.",
     "[Tags|Labels|Tagged]: {tags}.",
     "[It is|The ticket is] tagged {tags}.",
     "[It affects|This affects|About] {users} users[.| are affected.]",

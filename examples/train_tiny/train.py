@@ -69,11 +69,11 @@ def orthogonal(g: Tensor) -> Tensor:
     return (x.T if g.shape[0] > g.shape[1] else x).float()
 
 
-def batches(data: Tokens, tokens_per_batch: int, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Endless (ids, labels), padded to the longest of similar lengths; labels are -100 outside the answer. Short examples come first."""
+def batches(data: Tokens, tokens_per_batch: int, seed: int, easy: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Endless (ids, labels), padded to the longest of similar lengths; labels are -100 outside the answer. `easy` short ones come first."""
     rng = np.random.default_rng(seed)
     lengths = np.diff(data.starts)
-    order = rng.permutation(np.flatnonzero(lengths <= EASY_TOKENS))[:EASY_EXAMPLES]
+    order = rng.permutation(np.flatnonzero(lengths <= EASY_TOKENS))[:easy]
     while True:
         for window in np.array_split(order, max(1, len(order) // 4096)):
             window = window[np.argsort(lengths[window], kind="stable")]
@@ -159,19 +159,28 @@ class Trainer:
         return float(last[0]), float(last[1])
 
 
+def new_model(options: dict[str, Any]) -> LlamaForCausalLM:
+    """Fresh weights, or those of a checkpoint."""
+    if options["start"]:
+        return LlamaForCausalLM.from_pretrained(options["start"], dtype=torch.float32, attn_implementation="eager")
+    return LlamaForCausalLM(config(options["width"], options["layers"], len(AutoTokenizer.from_pretrained(TINY_MODEL_PATH))))
+
+
 def train(rank: int, options: dict[str, Any]) -> None:
     """One process of the run."""
     torch.set_num_threads(1)
     if options["processes"] > 1:
         dist.init_process_group("gloo", init_method=options["rendezvous"], rank=rank, world_size=options["processes"])
     torch.manual_seed(options["seed"])
-    model = LlamaForCausalLM(config(options["width"], options["layers"], len(AutoTokenizer.from_pretrained(TINY_MODEL_PATH))))
+    model = new_model(options)
     trainer = Trainer(model, options["muon_lr"], options["adam_lr"])
     log = print if rank == 0 else (lambda *_, **__: None)
     log(f"{sum(p.numel() for p in model.parameters()):,} parameters", flush=True)
     begun = saved = time.monotonic()
     smooth, n_tokens, done = 0.0, 0, 0.0
-    for step, (ids, labels) in enumerate(batches(read(options["data"]), options["tokens"], options["seed"] * 100 + rank)):
+    for step, (ids, labels) in enumerate(
+        batches(read(options["data"]), options["tokens"], options["seed"] * 100 + rank, 0 if options["start"] else EASY_EXAMPLES)
+    ):
         loss, done = trainer.step(ids, labels, (time.monotonic() - begun) / 60 / options["minutes"], schedule(done))
         smooth += (loss - smooth) * max(0.02, 1 / (step + 1))
         n_tokens += ids.numel() * options["processes"]
@@ -201,6 +210,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("folder", type=Path, help="where checkpoints go")
+    parser.add_argument("--start", type=Path, help="a checkpoint to go on from")
     parser.add_argument("--minutes", type=float, default=62)
     parser.add_argument("--width", type=int, default=192)
     parser.add_argument("--layers", type=int, default=5)

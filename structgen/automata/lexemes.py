@@ -78,9 +78,31 @@ def effective_bounds(dfa: CharDfa | None, low: int, high: int | None) -> Bounds 
             high = None
         if longest is not None and longest < low:
             return None
+        if high is not None and not _has_length(dfa, low, high):
+            return None
     if high is not None and high < low:
         return None
     return low, -1 if high is None else high
+
+
+def _has_length(dfa: CharDfa, low: int, high: int) -> bool:
+    """Whether some word has between low and high characters: the states reached by exactly k characters, k = 0, 1, ..."""
+    delta = np.asarray(dfa.table, dtype=np.int64)
+    accepting = np.asarray(dfa.accepting, dtype=bool)
+    reached: npt.NDArray[np.bool_] = np.zeros(len(delta), dtype=bool)
+    reached[0] = True
+    seen: set[bytes] = set()
+    for k in range(high + 1):
+        if k >= low:
+            if (reached & accepting).any():
+                return True
+            if reached.tobytes() in seen:
+                return False
+            seen.add(reached.tobytes())
+        following = np.unique(delta[reached])
+        reached = np.zeros(len(delta), dtype=bool)
+        reached[following[following >= 0]] = True
+    return False
 
 
 def inexhaustible(dfa: CharDfa | None) -> bool:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from structgen.automata import _names_kernels as N
 from structgen.automata import _state_kernels as K
 from structgen.automata.analysis import Analysis
-from structgen.automata.ir import Bytes, Chars, Choice, Expr, Quoted, QuotedText, Regular, Repeat, Rule, Seq, Unique
+from structgen.automata.ir import EMPTY, Bytes, Chars, Choice, Expr, Quoted, QuotedText, Regular, Repeat, Rule, Seq, Unique
 from structgen.automata.lexemes import effective_bounds, inexhaustible, lexeme_rule
 from structgen.automata.utf8 import byte_sequences
 from structgen.errors import LimitExceeded, StructgenError, UnsatisfiableSchema
@@ -91,6 +91,8 @@ class _Body:
             expr = expr.body
         if isinstance(expr, Unique):
             expr, self.in_scope = expr.body, True
+        if isinstance(expr, Repeat):
+            expr = self._possible(expr)
         if isinstance(expr, Repeat) and not self._is_inline(expr):
             self._counted(expr)
         else:
@@ -205,11 +207,18 @@ class _Body:
             return True
         return expr.separator is None and expr.max <= UNROLL and isinstance(expr.item, (Chars, Bytes))
 
-    def _repeat(self, expr: Repeat, depth: int) -> None:
+    def _possible(self, expr: Repeat) -> Repeat:
+        """The same repetition without rounds that have no words."""
         if expr.max == 0 or not self.facts.productive(expr.item):
-            return
-        if expr.max == 1 or (expr.separator is not None and not self.facts.productive(expr.separator)):
-            self._unroll(expr.item, expr.min, 1, depth)
+            return Repeat(EMPTY, 0, 0)
+        if expr.separator is not None and not self.facts.productive(expr.separator):
+            return Repeat(expr.item, expr.min, 1)
+        return expr
+
+    def _repeat(self, expr: Repeat, depth: int) -> None:
+        possible = self._possible(expr)
+        if possible.max is not None and possible.max <= 1:
+            self._unroll(possible.item, possible.min, possible.max, depth)
         elif expr.max is None and expr.min <= 1:
             self._loop(expr, depth)
         elif self._is_inline(expr):

@@ -22,7 +22,7 @@ from ._regex_escapes import DIGITS, Assertion, Reader, Syntax
 
 __all__ = ["MAX_NESTING", "parse_regex"]
 
-MAX_NESTING = 200
+MAX_NESTING = 100
 FLAGS = {"ecma": frozenset("imsudgyv"), "python": frozenset("imsxau")}
 LOCAL_FLAGS = {"ecma": frozenset("ims"), "python": frozenset("imsxau")}
 UNSUPPORTED_FLAGS = {"v": "set notation (flag v) is not supported", "L": "locale dependent matching (flag L) is not supported"}

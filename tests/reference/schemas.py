@@ -1,7 +1,8 @@
 """Random JSON schemas over the core keywords, instances that are valid more often than not, and jsonschema as the judge.
 
 All objects of one schema declare their properties in one order, that of ``names``; instances are written in that order
-with other keys behind. Numbers are read exactly (as int or Decimal), so that the judge does not round.
+with other keys behind, first the one that may be required without being declared (where all names are, so that its place is
+known). Numbers are read exactly (as int or Decimal), so that the judge does not round.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ import jsonschema
 from hypothesis import strategies as st
 
 NAMES = ["a", "b", "name", "é"]
-OTHER_NAMES = ["z", "a b", 'q"', ""]
+UNDECLARED = "z"  # may be required all the same
+OTHER_NAMES = [UNDECLARED, "a b", 'q"', ""]
 STRINGS = [
     "",
     "a",
@@ -62,10 +64,11 @@ class Sample:
 
     def arrange(self, value: Any) -> Any:
         """The value with the keys of all objects in the order of ``names``, others behind in their own order."""
+        order = [*self.names, UNDECLARED]
         if isinstance(value, list):
             return [self.arrange(item) for item in value]
         if isinstance(value, dict):
-            keys = sorted(value, key=lambda k: self.names.index(k) if k in self.names else len(self.names))
+            keys = sorted(value, key=lambda k: order.index(k) if k in order else len(order))
             return {k: self.arrange(value[k]) for k in keys}
         return value
 
@@ -194,9 +197,12 @@ def string_schemas(draw: st.DrawFn) -> Any:
 
 @st.composite
 def number_schemas(draw: st.DrawFn, kind: str) -> Any:
-    bounds = st.sampled_from(NUMBERS)
-    keywords: dict[str, st.SearchStrategy[Any]] = {k: bounds for k in ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")}
-    schema = {"type": kind, **optional(draw, keywords, 4)}
+    low, high = sorted([draw(st.sampled_from(NUMBERS)), draw(st.sampled_from(NUMBERS))])
+    schema: dict[str, Any] = {"type": kind}
+    if draw(st.booleans()):
+        schema[draw(st.sampled_from(["minimum", "minimum", "exclusiveMinimum"]))] = low
+    if draw(st.booleans()):
+        schema[draw(st.sampled_from(["maximum", "maximum", "exclusiveMaximum"]))] = high
     if kind == "integer" and draw(st.integers(1, 4)) == 1:
         schema["multipleOf"] = draw(st.sampled_from([1, 2, 3, 5, 10]))
     return schema
@@ -224,7 +230,9 @@ def object_schemas(draw: st.DrawFn, at: Context, depth: int) -> Any:
     declared = [n for n in at.names if draw(st.booleans())]
     schema: dict[str, Any] = {"type": "object", "properties": {n: draw(inner) for n in declared}}
     if draw(st.booleans()):
-        required = [n for n in declared if draw(st.booleans())] + (["z"] if draw(st.integers(1, 8)) == 1 else [])
+        required = [n for n in declared if draw(st.booleans())]
+        if len(declared) == len(at.names) and draw(st.booleans()):
+            required.append(UNDECLARED)
         schema["required"] = draw(st.permutations(required))
     if draw(st.booleans()):
         schema["additionalProperties"] = draw(st.just(False) | inner)

@@ -208,16 +208,16 @@ class Formulas:
             found = self._clauses[key] = ObjectClause(properties, patterns, additional, declares)
         return found
 
-    def language(self, key: object, label: str, make: Callable[[], chardfa.CharDfa]) -> Language:
+    def language(self, key: object, label: str, make: Callable[[], chardfa.CharDfa], words: frozenset[str] | None = None) -> Language:
         found = self._languages.get(key)
         if found is None:
-            found = self._languages[key] = Language(label, make)
+            found = self._languages[key] = Language(label, make, words)
         return found
 
     def words(self, words: Iterable[str]) -> Language:
         """The finite language of these strings."""
         chosen = frozenset(words)
-        return self.language(chosen, f"{len(chosen)} words", lambda: chardfa.from_strings(sorted(chosen)))
+        return self.language(chosen, f"{len(chosen)} words", lambda: chardfa.from_strings(sorted(chosen)), chosen)
 
     def in_language(self, language: Language) -> Formula:
         return self.leaf(STRING, StringShape(languages=frozenset([language])))

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from structgen.errors import LimitExceeded, StructgenError, UnsupportedSchema
 
+from .exclusive import exactly_one
 from .formulas import ARRAY, BOOLEAN, FALSE, NULL, NUMBER, OBJECT, STRING, TRUE, And, Formula, Formulas, Kinds, Leaf, Not, OneOf, Or, Ref
 from .shapes import ArrayShape, NumberShape, ObjectShape, StringShape
 from .texts import text_is_empty
@@ -25,6 +26,8 @@ MAX_COMPARED = 300
 """Most objects among which those that others include are sought."""
 MAX_WORK = 40_000
 """Most intersections of two shapes in one compilation."""
+MAX_PROOF_WORK = 40_000
+"""As many again for proofs that something is empty; when they are used up, nothing more is proved."""
 MAX_DEPTH = 120
 """Most schemas applied in place inside each other (allOf in anyOf in $ref ...)."""
 LOOKAHEAD = 6
@@ -64,6 +67,7 @@ class Normaliser:
         self._proving = 0
         self._depth = 0
         self._work = 0
+        self._proof_work = 0
         self._empty: dict[object, bool] = {}
 
     def norm(self, formula: Formula) -> Norm:
@@ -97,7 +101,7 @@ class Normaliser:
         if isinstance(formula, Or):
             return self._join(formula, formula.items)
         if isinstance(formula, OneOf):
-            return self._join(formula, self._exactly_one(formula.items, self.formulas.true))
+            return self._join(formula, exactly_one(self, formula.items, self.formulas.true))
         return self._conjunction(formula)
 
     def _conjunction(self, formula: And) -> Norm:
@@ -107,7 +111,7 @@ class Normaliser:
             return self._meet(formula, formula.items)
         context = self.formulas.all_of((item for item in formula.items if not isinstance(item, OneOf)), formula.pointer)
         items = [
-            self.formulas.any_of(self._exactly_one(item.items, context), item.pointer) if isinstance(item, OneOf) else item
+            self.formulas.any_of(exactly_one(self, item.items, context), item.pointer) if isinstance(item, OneOf) else item
             for item in formula.items
         ]
         return self._meet(formula, items)
@@ -128,21 +132,6 @@ class Normaliser:
             pairs = [f.all_of((a, b), item.pointer) for i, a in enumerate(item.items) for b in item.items[:i]]
             return self._join(item, [none, *pairs])
         return self._join(item, [f.negate(part) for part in item.items])
-
-    def _exactly_one(self, items: Sequence[Formula], context: Formula) -> Iterable[Formula]:
-        """For each item, it and none of the others: only those that may overlap with it, where ``context`` holds, are negated."""
-        f = self.formulas
-        rivals: list[list[Formula]] = [[] for _ in items]
-        for i, a in enumerate(items):
-            for j in range(i):
-                b = items[j]
-                if a is b or not (self.is_empty(f.all_of((b, a))) or (context is not f.true and self.is_empty(f.all_of((context, b, a))))):
-                    rivals[i].append(b)
-                    rivals[j].append(a)
-        return [
-            f.all_of((context, item, *map(f.negate, others)), item.pointer) if others else item
-            for item, others in zip(items, rivals, strict=True)
-        ]
 
     # -- Boolean operations on normal forms -----------------------------------------------------------------------------------
 
@@ -177,8 +166,11 @@ class Normaliser:
 
     def _products(self, formula: Formula, xs: Sequence[Any], ys: Sequence[Any]) -> tuple[Any, ...]:
         """All non-empty intersections of a shape of ``xs`` with one of ``ys``."""
-        self._work += len(xs) * len(ys)
-        if self._work > MAX_WORK:
+        if self._proving:
+            self._proof_work += len(xs) * len(ys)
+        else:
+            self._work += len(xs) * len(ys)
+        if self._work > MAX_WORK or self._proof_work > MAX_PROOF_WORK:
             raise _too_many(formula)
         found: dict[Any, None] = {}
         for x in xs:
@@ -205,21 +197,27 @@ class Normaliser:
 
     # -- emptiness ------------------------------------------------------------------------------------------------------------
 
+    def attempt(self, formula: Formula) -> Norm | None:
+        """The normal form as far as it is to be had for a proof: None on recursion and exhausted budgets."""
+        self._proving += 1
+        try:
+            return self.norm(formula)
+        except (_Busy, StructgenError):
+            return None
+        finally:
+            self._proving -= 1
+
     def is_empty(self, formula: Formula) -> bool:
         """Whether it is proved that no value satisfies ``formula``; gives up (False) on recursion and exhausted budgets."""
         known = self._empty.get(formula)
         if known is not None:
             return known
-        if self._proving >= LOOKAHEAD:
+        if self._proving >= LOOKAHEAD or self._proof_work > MAX_PROOF_WORK:
             return False
-        self._proving += 1
-        try:
-            norm = self.norm(formula)
-            result = not norm.scalars and all(self.shape_is_empty(shape) for slot, _ in SLOTS for shape in norm.of(slot))
-        except (_Busy, StructgenError):
+        norm = self.attempt(formula)
+        if norm is None:
             return False
-        finally:
-            self._proving -= 1
+        result = not norm.scalars and all(self.shape_is_empty(shape) for slot, _ in SLOTS for shape in norm.of(slot))
         if result or self._proving == 0:
             self._empty[formula] = result
         return result
@@ -228,7 +226,13 @@ class Normaliser:
         """Whether it is proved that no value has this shape."""
         known = self._empty.get(shape)
         if known is None:
-            known = self._shape_is_empty(shape)
+            self._proving += 1
+            try:
+                known = self._shape_is_empty(shape)
+            except (_Busy, StructgenError):
+                return False
+            finally:
+                self._proving -= 1
             if known or self._proving == 0:
                 self._empty[shape] = known
         return known
@@ -252,7 +256,7 @@ class Normaliser:
 
 
 def _kinds_norm(kinds: int) -> Norm:
-    return Norm(kinds & (NULL | BOOLEAN), *(ANYTHING.of(slot) if kinds & kind else () for slot, kind in SLOTS))  # type: ignore[arg-type]
+    return Norm(kinds & (NULL | BOOLEAN), *(ANYTHING.of(slot) if kinds & kind else () for slot, kind in SLOTS))
 
 
 def _leaf_norm(leaf: Leaf, shapes: tuple[Any, ...], others: Norm) -> Norm:

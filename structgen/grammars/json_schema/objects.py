@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from itertools import chain, combinations
+from itertools import chain, combinations, product
 from typing import TYPE_CHECKING, NamedTuple
 
 from structgen.automata import chardfa, ir
@@ -33,6 +33,8 @@ MAX_PATTERNS = 12
 """Most different name patterns of one object (each may double the number of kinds of undeclared keys)."""
 MAX_DEMANDS = 4
 """Most properties that must exist without being named."""
+MAX_GAPS = 300
+"""Most ways to spread a count of properties over the gaps between those that must exist."""
 MAX_WORDS = 64
 """Most names that a demand may be about if it can be met by finitely many only."""
 RULE_EVERY = 8
@@ -198,7 +200,7 @@ class _Body:
                 for follower in followers:
                     level[follower] = level.get(follower, 0) + 1
             n_states += len(level)
-            if n_states > MAX_STATES:
+            if n_states > MAX_STATES + 2 * len(self.declared):
                 raise _unsupported(f"counting these properties takes more than {MAX_STATES} states", "maxProperties")
             levels.append(level)
         return levels
@@ -211,14 +213,14 @@ class _Body:
         low = max(1, self.low - state.n_members) if self.counted else 1
         high = self.high - state.n_members if self.counted and self.high is not None else None
         n_names = n_texts([name for region in self.regions for name in region.names])
-        high = least_upper(high, n_names)  # a finite set of keys: stop before it is used up
-        if high is not None and high < low:
+        if n_names is not None and n_names < low:
             return None
         if not missing:
+            high = least_upper(high, n_names)  # a finite set of keys: stop before it is used up
+            if high is not None and high < low:
+                return None
             return ir.Seq((ir.Unique(ir.Repeat(self._undeclared(()), low, high, self.comma)), self.close))
-        if low > 1 or high is not None:
-            raise _unsupported("a count of properties together with a property that must exist without being named", "minProperties")
-        choices = [expr for groups in _ordered_partitions(missing) if (expr := self._demanded(groups)) is not None]
+        choices = [expr for groups in _ordered_partitions(missing) for expr in self._demanded(groups, low, high)]
         return ir.Seq((ir.Unique(_either(choices)), self.close)) if choices else None
 
     def _undeclared(self, demands: Iterable[int]) -> ir.Expr:
@@ -236,16 +238,19 @@ class _Body:
                 members.append(self.member(_either(found), value))
         return _either(members)
 
-    def _demanded(self, groups: Sequence[Sequence[int]]) -> ir.Expr | None:
-        """Members of which some meet the demands of each group, in this order, with any others in between."""
+    def _demanded(self, groups: Sequence[Sequence[int]], low: int, high: int | None) -> Iterator[ir.Expr]:
+        """Between ``low`` and ``high`` members of which some meet the demands of each group, in this order, others in between."""
+        members = [self._undeclared(group) for group in groups]
+        if NOTHING in members:
+            return
         free = self._undeclared(())
-        parts: list[ir.Expr] = [ir.Repeat(ir.Seq((free, self.comma)))]
-        for i, group in enumerate(groups):
-            member = self._undeclared(group)
-            if member == NOTHING:
-                return None
-            parts += [self.comma] * (i > 0) + [member, ir.Repeat(ir.Seq((self.comma, free)))]
-        return ir.Seq(tuple(parts))
+        n = len(groups)
+        for gaps in _gaps(n + 1, max(0, low - n), None if high is None else high - n):
+            first, *others = gaps
+            parts: list[ir.Expr] = [ir.Repeat(ir.Seq((free, self.comma)), *first)]
+            for i, (member, gap) in enumerate(zip(members, others, strict=True)):
+                parts += [self.comma] * (i > 0) + [member, ir.Repeat(ir.Seq((self.comma, free)), *gap)]
+            yield ir.Seq(tuple(parts))
 
 
 def property_names(shape: ObjectShape) -> list[str]:
@@ -335,6 +340,26 @@ def _ordered_partitions(items: Sequence[int]) -> Iterator[list[tuple[int, ...]]]
         if group:
             for rest in _ordered_partitions([item for item in items if item not in group]):
                 yield [group, *rest]
+
+
+def _gaps(n: int, low: int, high: int | None) -> list[tuple[tuple[int, int | None], ...]]:
+    """All ways to write between ``low`` and ``high`` things into ``n`` gaps, each a tuple of bounds per gap.
+
+    All gaps but the last get exact numbers where a greatest number is to be kept; else numbers up to ``low``, the largest
+    of which stands for itself and all greater ones.
+    """
+    if high is not None and high < low:
+        return []
+    most = low if high is None else high
+    if (most + 1) ** (n - 1) > MAX_GAPS:
+        raise _unsupported("a large count of properties together with properties that must exist without being named", "minProperties")
+    found: list[tuple[tuple[int, int | None], ...]] = []
+    for counts in product(range(most + 1), repeat=n - 1):
+        total = sum(counts)
+        if high is None or total <= high:
+            bounds = [(count, None if high is None and count == most else count) for count in counts]
+            found.append((*bounds, (max(0, low - total), None if high is None else high - total)))
+    return found
 
 
 def _unsupported(message: str, keyword: str = "not") -> UnsupportedSchema:

@@ -25,12 +25,14 @@ __all__ = ["ArrayShape", "Contains", "Language", "NumberShape", "ObjectClause", 
 
 
 class Language:
-    """A set of strings whose automaton is built when first needed; compares by identity, ``label`` says what it is."""
+    """A set of strings whose automaton is built when first needed; compares by identity, ``label`` says what it is and
+    ``words`` lists the strings where the language was made from a list."""
 
-    __slots__ = ("_dfa", "_make", "label")
+    __slots__ = ("_dfa", "_make", "label", "words")
 
-    def __init__(self, label: str, make: Callable[[], CharDfa]) -> None:
+    def __init__(self, label: str, make: Callable[[], CharDfa], words: frozenset[str] | None = None) -> None:
         self.label = label
+        self.words = words
         self._make = make
         self._dfa: CharDfa | None = None
 
@@ -41,6 +43,8 @@ class Language:
         return self._dfa
 
     def __contains__(self, text: str) -> bool:
+        if self.words is not None:
+            return text in self.words
         return bool(chardfa.accepts(self.dfa, text))
 
     def __repr__(self) -> str:

@@ -20,6 +20,8 @@ __all__ = ["finite_words", "n_texts", "string_expr", "text_is_empty", "text_lang
 @lru_cache(maxsize=1024)
 def text_language(languages: frozenset[Language], excluded: frozenset[Language]) -> CharDfa | None:
     """The strings in all ``languages`` and in none of ``excluded``; None means any string."""
+    if not languages and excluded and all(language.words is not None for language in excluded):
+        return all_but(frozenset().union(*(language.words or () for language in excluded)))
     dfa: CharDfa | None = None
     for language in sorted(languages, key=lambda item: len(item.dfa.table)):
         dfa = language.dfa if dfa is None else chardfa.intersect(dfa, language.dfa)
@@ -28,9 +30,63 @@ def text_language(languages: frozenset[Language], excluded: frozenset[Language])
     return dfa
 
 
+@lru_cache(maxsize=1024)
+def all_but(words: frozenset[str]) -> CharDfa:
+    """All strings except these: what `chardfa.complement` gives, without its product and minimisation.
+
+    Every string but finitely many can still be reached from each state, so one further state, for all other strings, completes
+    the automaton of the words, and the result is minimal. What remains is to number it canonically.
+    """
+    dfa = chardfa.from_strings(sorted(words))
+    starts, classes = _with_surrogates_apart(dfa)
+    letters = list(dict.fromkeys(classes))  # classes in the order of their first interval
+    n = len(dfa.table)
+    rows = [[-1 if c < 0 else target if (target := row[c]) >= 0 else n for c in letters] for row in dfa.table]
+    rows.append([-1 if c < 0 else n for c in letters])
+    order = [0]
+    number = {-1: -1, 0: 0}
+    for state in order:
+        for target in rows[state]:
+            if target not in number:
+                number[target] = len(order)
+                order.append(target)
+    accepting = (*(not accepts for accepts in dfa.accepting), True)
+    column = {c: i for i, c in enumerate(letters)}
+    return CharDfa(
+        starts,
+        tuple(column[c] for c in classes),
+        tuple(tuple(number[target] for target in rows[state]) for state in order),
+        tuple(accepting[state] for state in order),
+    )
+
+
+def _with_surrogates_apart(dfa: CharDfa) -> tuple[tuple[int, ...], list[int]]:
+    """The intervals of a finite language, the surrogates as one of class -1."""
+    starts: list[int] = []
+    classes: list[int] = []
+    ends = (*dfa.starts[1:], 0x110000)
+    for start, end, c in zip(dfa.starts, ends, dfa.classes, strict=True):
+        for low, high, cls in ((start, min(end, 0xD800), c), (max(start, 0xD800), min(end, 0xE000), -1), (max(start, 0xE000), end, c)):
+            if low < high and (not classes or classes[-1] != cls):
+                starts.append(low)
+                classes.append(cls)
+    return tuple(starts), classes
+
+
 def text_is_empty(shape: StringShape) -> bool:
     """Whether no string has this shape."""
-    return shape.values is None and window(shape) is None
+    if shape.values is not None:
+        return False
+    if text_is_plain(shape):
+        return shape.max is not None and shape.min > shape.max
+    return window(shape) is None
+
+
+def text_is_plain(shape: StringShape) -> bool:
+    """Whether only finitely many strings are excluded, and lengths leave infinitely many or nearly so."""
+    if shape.values is not None or shape.languages or (shape.max is not None and shape.max < 2):
+        return False
+    return all(language.words is not None for language in shape.excluded)
 
 
 def window(shape: StringShape) -> tuple[CharDfa | None, int, int | None] | None:
@@ -38,18 +94,23 @@ def window(shape: StringShape) -> tuple[CharDfa | None, int, int | None] | None:
     if shape.values is not None:
         return chardfa.from_strings(sorted(shape.values)), 0, None
     low, high = shape.min, shape.max
-    if not shape.languages and not shape.excluded:
-        return None if high is not None and low > high else (None, low, high)
-    dfa = text_language(shape.languages, shape.excluded)
-    assert dfa is not None
+    if text_is_plain(shape):
+        return None if high is not None and low > high else (text_language(shape.languages, shape.excluded), low, high)
+    dfa = text_language(shape.languages, shape.excluded) or chardfa.any_text()
     if chardfa.is_empty(dfa):
         return None
-    shortest, longest = chardfa.length_bounds(dfa)
+    shortest, longest = length_bounds(shape.languages, shape.excluded)
     if (high is not None and shortest > high) or (longest is not None and longest < low):
         return None
     if high is not None and longest is not None and longest <= high:
         high = None
     return dfa, 0 if shortest >= low else low, high
+
+
+@lru_cache(maxsize=1024)
+def length_bounds(languages: frozenset[Language], excluded: frozenset[Language]) -> tuple[int, int | None]:
+    """Least and greatest length (None: unbounded) of the strings in all ``languages`` and in none of ``excluded``."""
+    return chardfa.length_bounds(text_language(languages, excluded) or chardfa.any_text())
 
 
 def string_expr(shape: StringShape, limit: int | None, *, capture: bool = False) -> ir.Expr | None:
@@ -64,7 +125,8 @@ def string_expr(shape: StringShape, limit: int | None, *, capture: bool = False)
     if found is None:
         return None
     dfa, low, high = found
-    if high is None and limit is not None and not capture and (dfa is None or not chardfa.is_finite(dfa)):
+    endless = high is None and (text_is_plain(shape) or length_bounds(shape.languages, shape.excluded)[1] is None)
+    if endless and limit is not None and not capture:
         high = max(limit, 2 * low)
     return ir.Quoted(dfa, low, high, capture)
 
@@ -95,6 +157,8 @@ def finite_words(shapes: Sequence[StringShape], limit: int) -> list[str] | None:
 @lru_cache(maxsize=1024)
 def _finite(shape: StringShape) -> CharDfa | None:
     """The automaton of a shape with few enough strings to count them, lengths included."""
+    if text_is_plain(shape) and (shape.max is None or shape.max > 64):
+        return None
     found = window(shape)
     if found is None:
         return chardfa.none()
