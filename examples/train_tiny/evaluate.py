@@ -1,7 +1,7 @@
 """How many fields does the embedded model get right, alone and under the constraint, on names and templates that it has never seen?
 
 A field is a leaf of the expected record (a list counts as one field); it is right if the value at its path is equal, numbers by value.
-Output that is no JSON has all fields wrong. Decoding is greedy. Prints a markdown table.
+Output that is no JSON has all fields wrong. Decoding is greedy. The sentences written by hand follow no template. Prints a markdown table.
     python -m examples.train_tiny.evaluate --examples 100
 """
 
@@ -23,10 +23,11 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, LogitsProcessorLis
 from structgen.models.tiny_prompt import TINY_MODEL_PATH, prompt
 
 from .families import FAMILIES
-from .records import Example, dumps, sample
+from .records import Example, canonical_schema, dumps, sample
 from .sources import Draw
 
 MAX_NEW_TOKENS = 320
+HANDWRITTEN = Path(__file__).parent / "handwritten.jsonl"
 Processors = Callable[[Sequence[Example]], LogitsProcessorList | None]
 
 
@@ -98,6 +99,16 @@ def held_out(n: int, seed: int, *, free: bool) -> dict[str, list[Example]]:
     return {family.name: [sample(family, draw, free=free) for _ in range(n)] for family in FAMILIES}
 
 
+def handwritten() -> dict[str, list[Example]]:
+    """A few sentences written by hand, under the canonical schemas."""
+    families = {family.name: family for family in FAMILIES}
+    found: dict[str, list[Example]] = {name: [] for name in families}
+    for line in HANDWRITTEN.read_text(encoding="utf-8").splitlines():
+        row = json.loads(line, parse_float=Decimal)
+        found[row["family"]].append(Example(row["family"], row["text"], canonical_schema(families[row["family"]]), row["record"]))
+    return found
+
+
 def evaluate(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
@@ -134,15 +145,19 @@ def main() -> None:
     if options.constraint != "off":
         modes["schema"] = constrained(tokenizer)
     print("| records | schema | constraint | fields right | records right | valid JSON |\n|---|---|---|---|---|---|")
-    for free in (False, True):
-        sets = held_out(options.examples, options.seed, free=free)
+    texts = {
+        "canonical": held_out(options.examples, options.seed, free=False),
+        "varied": held_out(options.examples, options.seed, free=True),
+        "canonical, by hand": handwritten(),
+    }
+    for kind, sets in texts.items():
         for mode, processors in modes.items():
             total = Score()
             for name, examples in sets.items():
                 one = evaluate(model, tokenizer, examples, processors, show=options.show)
                 total.add(one)
-                print(f"| {name} | {'varied' if free else 'canonical'} | {mode} | {one.cells} |", flush=True)
-            print(f"| **all** | {'varied' if free else 'canonical'} | {mode} | {total.cells} |", flush=True)
+                print(f"| {name} | {kind} | {mode} | {one.cells} |", flush=True)
+            print(f"| **all** | {kind} | {mode} | {total.cells} |", flush=True)
 
 
 if __name__ == "__main__":

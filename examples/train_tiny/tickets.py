@@ -59,7 +59,8 @@ def _email(name: str, draw: Draw) -> str:
     """An address in plain ASCII, made from the name or from nothing."""
     plain = [word.lower() for word in name.replace(".", "").replace("-", " ").split() if word.isascii() and word.isalpha()] or ["info"]
     local = draw.pick((".".join(plain), plain[0], plain[-1], f"{plain[0][0]}.{plain[-1]}", f"{plain[0]}{draw.rng.randint(1, 99)}"))
-    return f"{local}@{draw.made_up().lower()}.{draw.pick(('com', 'org', 'net', 'de', 'co.uk', 'fr', 'io'))}"
+    host = next(word for word in iter(draw.made_up, "") if word.isascii())
+    return f"{local}@{host.lower()}.{draw.pick(('com', 'org', 'net', 'de', 'co.uk', 'fr', 'io'))}"
 
 
 def _add_rest(f: Facts, draw: Draw) -> None:

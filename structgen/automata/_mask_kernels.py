@@ -47,11 +47,11 @@ from structgen.automata._pushdown_kernels import (
     n_configs,
 )
 from structgen.automata._state_kernels import (
+    D_FIELDS,
     D_FLAGS,
     D_KEY,
     D_N_CALLS,
     DSTATE,
-    D_FIELDS,
     HAS_ACCEPT,
     HAS_BYTES,
     HAS_CALLS,
@@ -700,7 +700,6 @@ def _config_mask(h, config, sure, maybe):
             if stack == 0:
                 continue
             for m in range(MAX_LEVEL + 1):
-                exits = h[w + W_EXITS + m]
                 if h[w + W_N_EXITS + m]:
                     rest = exit_trie(h, w, m)
                     if rest >= 0:
@@ -730,7 +729,8 @@ def _config_mask(h, config, sure, maybe):
 
 @kernel("i8(i4[::1], i8, i4[::1], i4[::1])", entry=True)
 def fill_mask(h, state, row, maybe):
-    """Write the mask of a state to ``row`` (without end-of-sequence); ``maybe`` is scratch of the same size. A content hash."""
+    """Write the tokens that are certainly allowed to ``row`` (without end-of-sequence), and those to verify to ``maybe``.
+    1 if there are any to verify."""
     for i in range(row.size):
         row[i] = 0
         maybe[i] = 0
@@ -738,14 +738,29 @@ def fill_mask(h, state, row, maybe):
     for c in range(n_configs(h, state)):
         _config_mask(h, state + S_CONFIGS + 3 * c, row, maybe)
     h[SP], h[LP], h[KP] = sp, lp, kp
+    unsure = 0
     for i in range(row.size):
-        x = maybe[i] & ~row[i] & 0xFFFFFFFF
+        maybe[i] &= ~row[i]
+        unsure |= maybe[i]
+    return 1 if unsure else 0
+
+
+@kernel("void(i4[::1], i8, i4[::1], i4[::1])", entry=True)
+def verify(h, state, row, maybe):
+    """Add to the row those of the tokens in ``maybe`` that `advance` allows."""
+    for i in range(row.size):
+        x = maybe[i] & 0xFFFFFFFF
         t = 32 * i
         while x and h[STATUS] == OK:
             if x & 1 and t < h[N_VOCAB] and advance(h, state, t) >= 0:
                 row[i] |= 1 << (t & 31)
             x >>= 1
             t += 1
+
+
+@kernel("i8(i4[::1])", entry=True)
+def row_hash(row):
+    """A content hash."""
     content = 0
     for i in range(row.size):
         content = (content ^ row[i]) * -7046029254386353131

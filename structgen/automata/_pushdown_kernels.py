@@ -24,14 +24,13 @@ from structgen.automata._arena import (
     VOCAB_BYTES,
     intern,
 )
-from structgen.automata._names_kernels import CAPTURE, EXHAUSTIBLE, add_name, extend_text, name_remains, names_remain
+from structgen.automata._names_kernels import CAPTURE, EXHAUSTIBLE, add_name, extend_text
 from structgen.automata._state_kernels import (
     D_FLAGS,
     D_N_CALLS,
     HAS_ACCEPT,
     HAS_BYTES,
     HAS_CALLS,
-    IN_SCOPE,
     calls,
     rule_start,
     transition,
@@ -40,8 +39,8 @@ from structgen.automata.jit import kernel
 
 # A stack node, from its id.
 K_RETURN, K_DATA, K_PARENT, K_CAPTURE = 2, 3, 4, 5
-# A state: two fields, then the key: accepting flag and the configurations, three words each.
-S_MASK, S_SPARE, S_ACCEPTING, S_CONFIGS = 2, 3, 4, 5
+# A state: two fields (S_PRUNED: see _scope_kernels), then the key: accepting flag and the configurations, three words each.
+S_MASK, S_PRUNED, S_ACCEPTING, S_CONFIGS = 2, 3, 4, 5
 S_FIELDS = 2
 
 
@@ -63,7 +62,7 @@ def _settle(h, base, d, data, stack):
     scratch stack from ``base``. 1 if the whole grammar is finished."""
     while True:
         flags = h[d + D_FLAGS]
-        if flags & (HAS_BYTES | HAS_CALLS) and (not flags & IN_SCOPE or names_remain(h, d, data)):
+        if flags & (HAS_BYTES | HAS_CALLS):
             at = base
             while at < h[SP] and not (h[at] == d and h[at + 1] == data and h[at + 2] == stack):
                 at += 3
@@ -88,7 +87,7 @@ def _settle(h, base, d, data, stack):
 
 
 @kernel("i8(i4[::1], i8, i8)")
-def _intern_state(h, base, accepting):
+def intern_state(h, base, accepting):
     """The state of the configurations listed from ``base``, which are popped; DEAD if nothing is left."""
     n = (h[SP] - base) // 3
     if n == 0 and not accepting:
@@ -119,7 +118,7 @@ def initial_state(h, rule):
     s = DEAD
     if d != DEAD:
         accepting = _settle(h, base, d, 0, 0)
-        s = _intern_state(h, base, accepting)
+        s = intern_state(h, base, accepting)
     h[SP] = base - 1
     return s
 
@@ -143,12 +142,9 @@ def step(h, state, b):
             flags = h[d + D_FLAGS]
             if flags & HAS_BYTES:
                 t = transition(h, d, b)
-                if t >= 0 and stack and h[stack + K_CAPTURE]:
-                    read, names = extend_text(h, data, b), h[stack + K_DATA]
-                    if names == 0 or not h[stack + K_CAPTURE] & EXHAUSTIBLE or name_remains(h, t, read, names):
-                        accepting |= _settle(h, base, t, read, stack)
-                elif t >= 0:
-                    accepting |= _settle(h, base, t, data, stack)
+                if t >= 0:
+                    read = extend_text(h, data, b) if stack and h[stack + K_CAPTURE] else data
+                    accepting |= _settle(h, base, t, read, stack)
             if flags & HAS_CALLS:
                 block = calls(h, d)
                 if top + 3 * h[d + D_N_CALLS] + 64 > h[LISTS_END]:
@@ -168,7 +164,7 @@ def step(h, state, b):
                     top += 3
                     h[LP] = top
     h[LP] = work
-    s = _intern_state(h, base, accepting)
+    s = intern_state(h, base, accepting)
     h[SP] = base - 1
     return s if h[STATUS] == OK else DEAD
 

@@ -8,8 +8,25 @@ The level counts how many captured names a token has finished before this suffix
 verify such tokens one by one.
 """
 
-from structgen.automata._arena import HEADER, KP, OK, SCRATCH_END, SP, STATUS, TABLE, TABLE_BITS, TABLE_USED, TOKENS_END, TOO_LARGE, TOP
-from structgen.automata._arena import TRIE, grow_table, has_room, hash_words, lookup
+from structgen.automata._arena import (
+    HEADER,
+    KP,
+    OK,
+    SCRATCH_END,
+    SP,
+    STATUS,
+    TABLE,
+    TABLE_BITS,
+    TABLE_USED,
+    TOKENS_END,
+    TOO_LARGE,
+    TOP,
+    TRIE,
+    grow_table,
+    has_room,
+    hash_words,
+    lookup,
+)
 from structgen.automata.jit import inlined, kernel
 
 T_FIELDS = 4

@@ -53,6 +53,7 @@ class Engine:
         self.rules: WeakKeyDictionary[Rule, int] = WeakKeyDictionary()
         self.lexemes: dict[Any, int] = {}
         self.lexeme_rules: dict[Any, int] = {}
+        self.scarce = False  # whether some grammar has a scope whose names may run out
         self._maybe = np.zeros(self.words, np.int32)
         self.arena = self._lay_out(len(data) + trie.nodes.size + trie.tokens.size + self.size)
         self._write_vocabulary(offsets, data, trie)
@@ -129,16 +130,37 @@ class Engine:
         """Write the mask of a state (without end-of-sequence) to a row; returns its content hash."""
         from structgen.automata import _mask_kernels as M
 
-        return self.call(M.fill_mask, state, row, self._maybe)
+        with self.lock:
+            if self.call(M.fill_mask, state, row, self._maybe):
+                if self.scarce:
+                    self._verify_scarce(state, row)
+                else:
+                    self.call(M.verify, state, row, self._maybe)
+            return int(M.row_hash(row))
+
+    def _verify_scarce(self, state: int, row: Words) -> None:
+        """As the kernel `verify`, where names may run out."""
+        bits = row.view(np.uint32)
+        for token in np.flatnonzero(np.unpackbits(self._maybe.view(np.uint8), bitorder="little")):
+            if self.advance(state, int(token)) >= 0:
+                bits[token >> 5] |= np.uint32(1 << (token & 31))
+
+    def _pruned(self, state: int) -> int:
+        """The state without what cannot be finished for want of names."""
+        if state < 0 or not self.scarce:
+            return state
+        from structgen.automata._scope_kernels import prune
+
+        return self.call(prune, state)
 
     def initial_state(self, rule: int) -> int:
-        return self.call(P.initial_state, rule)
+        return self._pruned(self.call(P.initial_state, rule))
 
     def step(self, state: int, byte: int) -> int:
-        return self.call(P.step, state, byte)
+        return self._pruned(self.call(P.step, state, byte))
 
     def advance(self, state: int, token: int) -> int:
-        return self.call(P.advance, state, token)
+        return self._pruned(self.call(P.advance, state, token))
 
     def new_rule(self) -> int:
         """An empty rule cell, to be filled with `define_rule`."""
@@ -149,8 +171,9 @@ class Engine:
 
     def can_finish(self, rule: int) -> bool:
         """Whether the scope that is this rule has enough distinct names to be finished."""
-        from structgen.automata._names_kernels import scope_can_finish
+        from structgen.automata._scope_kernels import scope_can_finish
 
+        self.scarce = True
         return bool(self.call(scope_can_finish, rule))
 
     def string_start(self, lexeme: int, lo: int, hi: int) -> int:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from structgen.automata.chardfa import CharDfa
 
-__all__ = ["EMPTY", "Bytes", "Chars", "Choice", "Expr", "QuotedText", "Quoted", "Regular", "Repeat", "Rule", "Seq", "Unique"]
+__all__ = ["EMPTY", "Bytes", "Chars", "Choice", "Expr", "Quoted", "QuotedText", "Regular", "Repeat", "Rule", "Seq", "Unique"]
 
 
 class Expr:

@@ -6,6 +6,7 @@ kernel source of this package makes stale machine code impossible. The first-eve
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import sys
@@ -78,10 +79,8 @@ class _KernelCache(caching.FunctionCache):  # type: ignore[misc]
         return found
 
     def save_overload(self, sig: Any, data: Any) -> None:
-        try:
+        with contextlib.suppress(OSError):  # a read-only or full disk only costs the next start its time
             super().save_overload(sig, data)
-        except OSError:
-            pass  # a read-only or full disk only costs the next start its time
 
 
 def kernel(signature: str, *, entry: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -90,7 +89,8 @@ def kernel(signature: str, *, entry: bool = False) -> Callable[[Callable[..., An
     Only an ``entry`` kernel can be called from Python; the others save the compilation of their wrappers."""
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-        dispatcher: Any = numba.njit(nogil=True, _nrt=False, error_model="numpy", no_cfunc_wrapper=True, no_cpython_wrapper=not entry)(function)
+        options = {"nogil": True, "_nrt": False, "error_model": "numpy", "no_cfunc_wrapper": True, "no_cpython_wrapper": not entry}
+        dispatcher: Any = numba.njit(**options)(function)
         if not hasattr(dispatcher, "_cache"):
             return function  # NUMBA_DISABLE_JIT: plain Python, for coverage and debugging
         dispatcher._cache = _KernelCache(function)

@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
-from itertools import islice, permutations, product
+from itertools import combinations, islice, product
 from random import Random
 from typing import Any
 
@@ -73,19 +73,22 @@ class Sample:
         return value
 
     def orders(self, value: Any, limit: int) -> list[Any]:
-        """Up to ``limit`` equal values with different key orders, that of `arrange` first."""
-        return list(islice(rearranged(self.arrange(value)), limit))
+        """Up to ``limit`` equal values with other key orders, that of `arrange` first: in every object any of the names may be
+        undeclared, and so stand behind the others."""
+        return list(islice(self._rearranged(self.arrange(value)), limit))
 
-
-def rearranged(value: Any) -> Iterator[Any]:
-    if isinstance(value, list):
-        yield from map(list, product(*map(list, map(rearranged, value))))
-    elif isinstance(value, dict):
-        for keys in permutations(value):
-            for values in product(*(list(islice(rearranged(value[k]), 24)) for k in keys)):
-                yield dict(zip(keys, values, strict=True))
-    else:
-        yield value
+    def _rearranged(self, value: Any) -> Iterator[Any]:
+        if isinstance(value, list):
+            yield from map(list, product(*map(list, map(self._rearranged, value))))
+        elif isinstance(value, dict):
+            named = [k for k in value if k in self.names]
+            for n_behind in range(len(named) + 1):
+                for behind in combinations(named, n_behind):
+                    keys = [*(k for k in value if k not in behind), *behind]
+                    for values in product(*(list(islice(self._rearranged(value[k]), 256)) for k in keys)):
+                        yield dict(zip(keys, values, strict=True))
+        else:
+            yield value
 
 
 def exact(value: Any) -> Any:
@@ -251,7 +254,7 @@ def instance(sample: Sample, random: Random) -> Any:
 def anything(random: Random, depth: int = 2) -> Any:
     if depth and random.random() < 0.3:
         items = [anything(random, depth - 1) for _ in range(random.randrange(3))]
-        return items if random.random() < 0.5 else dict(zip(random.sample(NAMES + OTHER_NAMES, len(items)), items, strict=True))
+        return items if random.random() < 0.5 else dict(zip(random.sample(OTHER_NAMES, len(items)), items, strict=True))
     return random.choice([None, True, False, random.choice(NUMBERS), random.choice(STRINGS), random.choice(CONSTANTS)])
 
 
@@ -313,7 +316,7 @@ def wanted_object(schema: dict[str, Any], sample: Sample, random: Random, depth:
     keys = [k for k in properties if k in schema.get("required", []) or (random.random() < 0.5 and properties[k] is not False)]
     keys += [k for k in schema.get("required", []) if k not in properties]
     if other is not False and random.random() < 0.3:
-        keys.append(random.choice([n for n in NAMES + OTHER_NAMES if n not in properties]))
+        keys.append(random.choice([n for n in NAMES + 3 * OTHER_NAMES if n not in properties]))
     return {k: wanted(properties.get(k, other), sample, random, depth - 1) for k in dict.fromkeys(keys)}
 
 

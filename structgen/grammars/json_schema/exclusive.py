@@ -1,8 +1,8 @@
 """``oneOf``: exactly one of several schemas, with negations only where two of them can hold together.
 
 Branches mostly exclude each other: by the kind of value, or by a required property with different constants (a tag). Both are
-seen from the normal forms of single branches; only for the remaining pairs a proof of emptiness is tried, first alone, then
-together with the constraints beside the ``oneOf``. Cost: O(branches^2) cheap tests.
+seen from the normal forms of single branches; only for the remaining pairs a proof of emptiness is tried, together with the
+constraints beside the ``oneOf``. Cost: O(branches^2) cheap tests.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def _exclusive(normaliser: Normaliser, items: Sequence[Formula], context: Formul
         for j in range(i):
             b = items[j]
             apart = any(values.isdisjoint(tags[j].get(name, values)) for name, values in tags[i].items())
-            if a is b or not (apart or normaliser.is_empty(f.all_of((b, a))) or normaliser.is_empty(f.all_of((context, b, a)))):
+            if a is b or not (apart or normaliser.is_empty(f.all_of((context, b, a)))):
                 rivals[i].append(b)
                 rivals[j].append(a)
     for item, others in zip(items, rivals, strict=True):

@@ -166,12 +166,7 @@ class Normaliser:
 
     def _products(self, formula: Formula, xs: Sequence[Any], ys: Sequence[Any]) -> tuple[Any, ...]:
         """All non-empty intersections of a shape of ``xs`` with one of ``ys``."""
-        if self._proving:
-            self._proof_work += len(xs) * len(ys)
-        else:
-            self._work += len(xs) * len(ys)
-        if self._work > MAX_WORK or self._proof_work > MAX_PROOF_WORK:
-            raise _too_many(formula)
+        self._count_work(formula, len(xs) * len(ys))
         found: dict[Any, None] = {}
         for x in xs:
             for y in ys:
@@ -182,6 +177,14 @@ class Normaliser:
         if len(found) > MAX_SHAPES:
             raise _too_many(formula)
         return _united(found)
+
+    def _count_work(self, formula: Formula, amount: int) -> None:
+        if self._proving:
+            self._proof_work += amount
+        else:
+            self._work += amount
+        if self._proof_work > MAX_PROOF_WORK if self._proving else self._work > MAX_WORK:
+            raise _too_many(formula)
 
     def _without_redundant(self, shape: ObjectShape) -> ObjectShape:
         """The same shape without clauses on one property that its other clauses imply (as arise from negation)."""

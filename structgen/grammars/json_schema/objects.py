@@ -80,7 +80,7 @@ class _Body:
         self.close = ir.Seq((self.layout.closing(depth), ir.Bytes(b"}")))
         self.names = property_names(shape)
         self.regions = regions(lowering, shape, self.names)
-        self._name_finite_demands()
+        self._name_few()
         self.declared = list(self._declared())
         n_required = sum(d.required for d in self.declared)
         self.last_required = max((i + 1 for i, d in enumerate(self.declared) if d.required), default=0)
@@ -88,12 +88,16 @@ class _Body:
         may_exceed = self.high is not None and (bool(self.regions) or self.high < len(self.declared))
         self.counted = self.low > n_required or may_exceed
 
-    def _name_finite_demands(self) -> None:
-        """Demands that few undeclared names can meet become optional properties, so that no other member uses those names up."""
+    def _name_few(self) -> None:
+        """Make undeclared names that are few properties of their own: those that meet a demand, so that no other member uses
+        them up, and those of several kinds of names that may run out, since a scope can keep track of one kind only."""
         extra: dict[str, None] = {}
         for some in self.shape.some:
-            words = finite_words(self._shapes_meeting([some]), MAX_WORDS)
-            extra.update(dict.fromkeys(words or ()))
+            extra.update(dict.fromkeys(finite_words(self._shapes_meeting([some]), MAX_WORDS) or ()))
+        shapes = self._shapes_meeting(())
+        if len(shapes) > 1 and sum(shape.max is not None or n_texts([shape]) is not None for shape in shapes) > 1:
+            for shape in shapes:
+                extra.update(dict.fromkeys(finite_words([shape], MAX_WORDS) or ()))
         if extra:
             self.names = list(dict.fromkeys([*self.names, *extra]))
             self.regions = regions(self.lowering, self.shape, self.names)

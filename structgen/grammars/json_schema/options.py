@@ -11,7 +11,11 @@ from structgen.grammars.numbers import DEFAULT, NumberLimits
 
 from .layout import Layout, layout_of
 
-__all__ = ["Limits", "Options", "options_of"]
+__all__ = ["Limits", "Options", "UnknownOption", "options_of"]
+
+
+class UnknownOption(StructgenError, TypeError):
+    """A value of an option that this version does not have; a TypeError, as an unknown keyword argument is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +44,9 @@ def options_of(
 ) -> Options:
     """Check the options of `json_schema`."""
     if property_order != "declared":
-        raise StructgenError(f'property_order must be "declared", found {property_order!r}')
+        raise UnknownOption(f'property_order must be "declared", found {property_order!r}')
     if formats not in (True, False, "annotation"):
-        raise StructgenError(f'formats must be True, False or "annotation", found {formats!r}')
+        raise UnknownOption(f'formats must be True, False or "annotation", found {formats!r}')
     return Options(layout_of(whitespace), _limits(limits), formats is True)
 
 

@@ -1,0 +1,291 @@
+"""Where distinct names can run out (an enumeration, a greatest length): only states from which the scope can be finished stay.
+
+``prune`` drops the configurations of a state that cannot be finished with names not used yet. What cannot be finished
+cannot become so later, hence pruning after whole tokens is enough. ``name_remains`` counts the words that continue
+a text against the used names that begin with it, ``names_remain`` searches the D-states of a scope for the least number of
+further names. Grammars whose names can always go on never come here, and this module is compiled on first need.
+"""
+
+from structgen.automata._arena import HEADER, LISTS_END, LP, OK, SCRATCH_END, SP, STATUS, TOO_LARGE
+from structgen.automata._names_kernels import EXHAUSTIBLE, decode_text, extend_text
+from structgen.automata._pushdown_kernels import (
+    K_CAPTURE,
+    K_DATA,
+    K_PARENT,
+    K_RETURN,
+    S_ACCEPTING,
+    S_CONFIGS,
+    S_PRUNED,
+    intern_state,
+    n_configs,
+)
+from structgen.automata._state_kernels import (
+    D_FLAGS,
+    D_KEY,
+    D_LIVE,
+    D_N_CALLS,
+    HAS_ACCEPT,
+    HAS_BYTES,
+    HAS_CALLS,
+    IN_SCOPE,
+    calls,
+    rule_start,
+    transition,
+)
+from structgen.automata._string_kernels import (
+    L_FLAGS,
+    L_N_CLASSES,
+    L_N_STATES,
+    L_TABLE,
+    L_WEIGHTS,
+    NORMAL,
+    OPEN,
+    Q_ACCEPT,
+    Q_FREE,
+    S_HI,
+    S_LEXEME,
+    S_LO,
+    S_PHASE,
+    S_Q,
+    content_next,
+)
+from structgen.automata.jit import inlined, kernel
+
+MAX_STEPS = 100_000  # characters looked ahead before a language counts as inexhaustible
+
+
+@kernel("i8(i4[::1], i8, i8, i8, i8, i8)")
+def _count_words(h, lexeme, q, lo, hi, limit):
+    """Number of words of lo..hi characters from content state q, counted up to limit + 1."""
+    if q < 0:
+        return 0
+    n, n_classes = h[lexeme + L_N_STATES], h[lexeme + L_N_CLASSES]
+    now, after, length, total = h[SP], h[SP] + n, 0, 0
+    if after + n + 64 > h[SCRATCH_END]:
+        return limit + 1
+    for i in range(n):
+        h[now + i] = 0
+    h[now + q] = 1
+    while True:
+        alive = False
+        for i in range(n):
+            h[after + i] = 0
+            if h[now + i]:
+                alive = True
+                if length >= lo and h[h[lexeme + L_FLAGS] + i] & Q_ACCEPT:
+                    total += h[now + i]
+        if total > limit or length > MAX_STEPS:
+            return limit + 1
+        if not alive or length == hi:
+            return total
+        for i in range(n):
+            if h[now + i]:
+                for c in range(n_classes):
+                    t = h[h[lexeme + L_TABLE] + i * n_classes + c]
+                    if t >= 0:
+                        h[after + t] = min(limit + 1, h[after + t] + h[now + i] * h[h[lexeme + L_WEIGHTS] + c])
+        now, after = after, now
+        length += 1
+
+
+@kernel("i8(i4[::1], i8, i8, i8, i8, i8)")
+def _suffix_accepted(h, lexeme, q, at, end, bounds):
+    """Whether the UTF-8 bytes at..end (one per word) spell a word from q of lo..hi characters, (lo, hi) at ``bounds``."""
+    lo, hi = h[bounds], h[bounds + 1]
+    n = 0
+    while at < end and q >= 0:
+        b = h[at]
+        if b < 0x80:
+            char, size = b, 1
+        elif b < 0xE0:
+            char, size = b & 0x1F, 2
+        elif b < 0xF0:
+            char, size = b & 0x0F, 3
+        else:
+            char, size = b & 0x07, 4
+        for i in range(1, size):
+            char = (char << 6) | (h[at + i] & 0x3F)
+        q = content_next(h, lexeme, q, char)
+        at += size
+        n += 1
+    if q < 0 or n < lo or (hi >= 0 and n > hi):
+        return 0
+    return h[h[lexeme + L_FLAGS] + q] & Q_ACCEPT
+
+
+@inlined
+def _unused_word(h, s, base, n, names, bounds):
+    """Whether some word that continues the n value bytes at ``base`` from string state s is not among the names."""
+    lexeme, q = h[s + S_LEXEME], h[s + S_Q]
+    used = 0
+    for i in range(h[names + 1] >> 4):
+        name = h[names + HEADER + i]
+        size = h[name + 1] >> 4
+        j = 0
+        while j < n and j < size and h[name + HEADER + j] == h[base + j]:
+            j += 1
+        if j == n and n <= size and _suffix_accepted(h, lexeme, q, name + HEADER + n, name + HEADER + size, bounds):
+            used += 1
+    return 1 if _count_words(h, lexeme, q, h[bounds], h[bounds + 1], used) > used else 0
+
+
+@inlined
+def _name_remains_here(h, d, text, names):
+    """`name_remains` between two characters."""
+    s, base = h[d + D_KEY + 1], h[SP]
+    if h[h[h[s + S_LEXEME] + L_FLAGS] + h[s + S_Q]] & Q_FREE and (h[s + S_HI] < 0 or h[s + S_HI] > (h[names + 1] >> 4)):
+        return 1
+    n = decode_text(h, text)
+    bounds = base + n
+    h[bounds], h[bounds + 1] = h[s + S_LO], h[s + S_HI]
+    h[SP] = bounds + 2
+    found = _unused_word(h, s, base, n, names, bounds)
+    h[SP] = base
+    return found
+
+
+@kernel("i8(i4[::1], i8, i8, i8)")
+def name_remains(h, d, text, names):
+    """Whether the captured text, now in D-state d of its lexeme, can become a word that is not among the names.
+
+    Inside the spelling of a character: whether some way to finish that character can."""
+    work = h[LP]
+    top = work
+    h[top], h[top + 1] = d, text
+    top += 2
+    found = 0
+    while top > work and not found:
+        top -= 2
+        d, text = h[top], h[top + 1]
+        if not h[d + D_FLAGS] & HAS_BYTES:  # just ended: `add_name` decides
+            found = 1
+            break
+        phase = h[h[d + D_KEY + 1] + S_PHASE]
+        if phase == NORMAL or phase == OPEN:
+            found = _name_remains_here(h, d, text, names)
+            continue
+        for b in range(255, -1, -1):
+            if h[d + D_LIVE + (b >> 5)] >> (b & 31) & 1:
+                h[LP] = top
+                t = transition(h, d, b)
+                if t >= 0:
+                    h[top], h[top + 1] = t, extend_text(h, text, b)
+                    top += 2
+        if top + 1024 > h[LISTS_END]:
+            h[STATUS] = TOO_LARGE
+            break
+    h[LP] = work
+    return found
+
+
+@inlined
+def _n_unused(h, rule, names, limit):
+    """How many words of a captured lexeme (its rule cell) are not among the names, counted up to limit."""
+    s = h[rule_start(h, rule) + D_KEY + 1]
+    lexeme, bounds = h[s + S_LEXEME], h[SP]
+    h[bounds], h[bounds + 1] = h[s + S_LO], h[s + S_HI]
+    h[SP] = bounds + 2
+    used = 0
+    for i in range((h[names + 1] >> 4) if names else 0):
+        name = h[names + HEADER + i]
+        size = h[name + 1] >> 4
+        used += _suffix_accepted(h, lexeme, h[s + S_Q], name + HEADER, name + HEADER + size, bounds) != 0
+    n = _count_words(h, lexeme, h[s + S_Q], h[bounds], h[bounds + 1], used + limit) - used
+    h[SP] = bounds
+    return min(n, limit)
+
+
+@kernel("i8(i4[::1], i8, i8)")
+def names_remain(h, d, names):
+    """Whether a scope in D-state d can be finished with names that are not used yet.
+
+    A search over the D-states of the scope for the least number of further names: pairs (D-state, names)."""
+    known = h[LP]
+    count, i, found = 1, 0, 0
+    h[known], h[known + 1] = d, 0
+    while i < count and not found:
+        d, used = h[known + 2 * i], h[known + 2 * i + 1]
+        i += 1
+        flags = h[d + D_FLAGS]
+        if flags & HAS_ACCEPT:
+            found = 1
+            break
+        reached = known + 2 * count + 1200  # successors, well above where the list can grow to meanwhile
+        h[LP] = reached + 1200
+        n = 0
+        if flags & HAS_BYTES:
+            for b in range(256):
+                if h[d + D_LIVE + (b >> 5)] >> (b & 31) & 1:
+                    t = transition(h, d, b)
+                    if t >= 0:
+                        h[reached + 2 * n], h[reached + 2 * n + 1] = t, used
+                        n += 1
+        if flags & HAS_CALLS:
+            triples = calls(h, d)
+            for j in range(min(256, h[d + D_N_CALLS])):
+                rule, back, capture = h[triples + 3 * j], h[triples + 3 * j + 1], h[triples + 3 * j + 2]
+                needed = used + (1 if capture & EXHAUSTIBLE else 0)
+                if needed == used or _n_unused(h, rule, names, needed) >= needed:
+                    h[reached + 2 * n], h[reached + 2 * n + 1] = back, needed
+                    n += 1
+        for k in range(n):
+            t, j = h[reached + 2 * k], 0
+            while j < count and h[known + 2 * j] != t:
+                j += 1
+            cost = h[reached + 2 * k + 1]
+            if j == count:
+                h[known + 2 * count], h[known + 2 * count + 1] = t, cost
+                count += 1
+            elif h[known + 2 * j + 1] > cost:
+                h[known + 2 * j + 1] = cost
+                i = min(i, j)
+        if known + 2 * count + 4096 > h[LISTS_END]:
+            h[STATUS] = TOO_LARGE
+            break
+    h[LP] = known
+    return found
+
+
+@kernel("i8(i4[::1], i8)")
+def _can_finish(h, config):
+    """Whether a configuration (offset of its triple) and all scopes below it on the stack can be finished."""
+    d, data, stack = h[config], h[config + 1], h[config + 2]
+    if stack and h[stack + K_CAPTURE]:
+        names = h[stack + K_DATA]
+        if names and h[stack + K_CAPTURE] & EXHAUSTIBLE and not name_remains(h, d, data, names):
+            return 0
+    elif h[d + D_FLAGS] & IN_SCOPE and not names_remain(h, d, data):
+        return 0
+    while stack:
+        if not h[stack + K_CAPTURE] and h[h[stack + K_RETURN] + D_FLAGS] & IN_SCOPE:
+            if not names_remain(h, h[stack + K_RETURN], h[stack + K_DATA]):
+                return 0
+        stack = h[stack + K_PARENT]
+    return 1
+
+
+@kernel("i8(i4[::1], i8)", entry=True)
+def prune(h, state):
+    """The state without the configurations that cannot be finished, DEAD if nothing is left."""
+    known = h[state + S_PRUNED]
+    if known:
+        return known
+    h[SP] += 1
+    base = h[SP]
+    for i in range(n_configs(h, state)):
+        config = state + S_CONFIGS + 3 * i
+        if _can_finish(h, config):
+            at = h[SP]
+            h[at], h[at + 1], h[at + 2] = h[config], h[config + 1], h[config + 2]
+            h[SP] = at + 3
+    result = intern_state(h, base, h[state + S_ACCEPTING])
+    h[SP] = base - 1
+    if h[STATUS] == OK:
+        h[state + S_PRUNED] = result
+    return result
+
+
+@kernel("i8(i4[::1], i8)", entry=True)
+def scope_can_finish(h, rule):
+    """Whether a scope has enough names at all."""
+    return names_remain(h, rule_start(h, rule), 0)
