@@ -1,17 +1,15 @@
 """Random JSON schemas over the core keywords, instances that are valid more often than not, and jsonschema as the judge.
 
 All objects of one schema declare their properties in one order, that of ``names``; instances are written in that order
-with other keys behind, first the one that may be required without being declared (where all names are, so that its place is
-known). Numbers are read exactly (as int or Decimal), so that the judge does not round.
+with other keys behind, first the one that may be required without being declared. Numbers are read exactly (as int or
+Decimal), so that the judge does not round.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
-from itertools import combinations, islice, product
 from random import Random
 from typing import Any
 
@@ -71,24 +69,6 @@ class Sample:
             keys = sorted(value, key=lambda k: order.index(k) if k in order else len(order))
             return {k: self.arrange(value[k]) for k in keys}
         return value
-
-    def orders(self, value: Any, limit: int) -> list[Any]:
-        """Up to ``limit`` equal values with other key orders, that of `arrange` first: in every object any of the names may be
-        undeclared, and so stand behind the others."""
-        return list(islice(self._rearranged(self.arrange(value)), limit))
-
-    def _rearranged(self, value: Any) -> Iterator[Any]:
-        if isinstance(value, list):
-            yield from map(list, product(*map(list, map(self._rearranged, value))))
-        elif isinstance(value, dict):
-            named = [k for k in value if k in self.names]
-            for n_behind in range(len(named) + 1):
-                for behind in combinations(named, n_behind):
-                    keys = [*(k for k in value if k not in behind), *behind]
-                    for values in product(*(list(islice(self._rearranged(value[k]), 256)) for k in keys)):
-                        yield dict(zip(keys, values, strict=True))
-        else:
-            yield value
 
 
 def exact(value: Any) -> Any:
