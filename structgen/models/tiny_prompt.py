@@ -3,7 +3,7 @@
 The outline names the properties in declared order and keeps only what a reader needs to fill them in, for the model sees few tokens:
 `name,birth{date:date,city,country?},gender:female/male,works[]` is an object with a nested object, a nullable string, an enum and an
 array of strings. Bounds, patterns and enums of more than `MAX_ENUM` values are left out, the constraint enforces them. Any schema gives
-some outline, recursive ones are cut at `MAX_DEPTH`. Pure Python: no tokenizer, no torch.
+some outline; it is cut at `MAX_DEPTH` levels and `MAX_NODES` schemas. Pure Python: no tokenizer, no torch.
 
     outline := object | type
     object  := "{" name value ("," name value)* "}"        (the outermost braces are dropped)
@@ -13,8 +13,9 @@ some outline, recursive ones are cut at `MAX_DEPTH`. Pure Python: no tokenizer, 
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ __all__ = ["TINY_MODEL_PATH", "outline", "prompt"]
 
 TINY_MODEL_PATH = Path(__file__).parent / "tiny"
 MAX_DEPTH = 5
+MAX_NODES = 500
 MAX_ENUM = 8
 
 _TYPE_NAMES = {"string": "", "integer": "int", "number": "num", "boolean": "bool", "null": "null"}
@@ -44,39 +46,41 @@ def outline(schema: Mapping[str, Any] | bool) -> str:
     'tags[a/b],at?'
     """
     root = schema if isinstance(schema, Mapping) else {}
-    value = _value(root, root, 0)
+    value = _value(root, root, 0, itertools.count())
     return value[1:-1] if value.startswith("{") and value.endswith("}") else value.removeprefix(":")
 
 
-def _value(schema: Any, root: Mapping[str, Any], depth: int) -> str:
+def _value(schema: Any, root: Mapping[str, Any], depth: int, nodes: Iterator[int]) -> str:
+    """The text behind a name; `nodes` counts the schemas read, so that references cannot multiply without end."""
     node, nullable = _resolve(schema, root)
     mark = "?" if nullable else ""
-    if depth > MAX_DEPTH:
+    if next(nodes) > MAX_NODES or depth > MAX_DEPTH:
         return mark
     properties = node.get("properties")
     if isinstance(properties, Mapping) and properties:
-        return "{" + ",".join(f"{name}{_value(child, root, depth + 1)}" for name, child in properties.items()) + "}" + mark
+        return "{" + ",".join(f"{name}{_value(child, root, depth + 1, nodes)}" for name, child in properties.items()) + "}" + mark
     if node.get("type") == "array" or "items" in node or "prefixItems" in node:
-        return "[" + _items(node, root, depth) + "]" + mark
+        return "[" + _items(node, root, depth, nodes) + "]" + mark
     name = _type_name(node)
     return (":" + name if name else "") + mark
 
 
-def _items(node: Mapping[str, Any], root: Mapping[str, Any], depth: int) -> str:
+def _items(node: Mapping[str, Any], root: Mapping[str, Any], depth: int, nodes: Iterator[int]) -> str:
     tuple_items = node.get("prefixItems", node.get("items"))
     if isinstance(tuple_items, list):
-        return ",".join(_value(item, root, depth + 1).removeprefix(":") or "str" for item in tuple_items)
-    return _value(node.get("items", {"type": "string"}), root, depth + 1).removeprefix(":")
+        return ",".join(_value(item, root, depth + 1, nodes).removeprefix(":") or "str" for item in tuple_items)
+    return _value(node.get("items", {"type": "string"}), root, depth + 1, nodes).removeprefix(":")
 
 
 def _type_name(node: Mapping[str, Any]) -> str:
     values = [node["const"]] if "const" in node else node.get("enum")
     if isinstance(values, list) and len(values) <= MAX_ENUM + (None in values):
         return "/".join(value if isinstance(value, str) else json.dumps(value) for value in values if value is not None)
-    if node.get("format") in _NAMED_FORMATS:
+    if isinstance(values, list) and "type" not in node and all(isinstance(value, str) for value in values):
+        return ""
+    if isinstance(node.get("format"), str) and node["format"] in _NAMED_FORMATS:
         return str(node["format"])
-    kind = _main_type(node)
-    return _TYPE_NAMES.get(kind, "any")
+    return _TYPE_NAMES.get(_main_type(node), "any")
 
 
 def _main_type(node: Mapping[str, Any]) -> str:

@@ -111,6 +111,11 @@ def test_any_schema_has_an_outline(schema: Any) -> None:
     assert prompt("x\n y", schema).endswith("\nx y\n")
 
 
+def test_references_do_not_multiply() -> None:
+    node = {"type": "object", "properties": {f"p{i}": {"$ref": "#/$defs/node"} for i in range(40)}}
+    assert len(outline({"$defs": {"node": node}, **node})) < 30_000
+
+
 def _train_tiny() -> Any:
     pytest.importorskip("faker", reason="Faker makes the training data; it is not needed to use the model")
     import examples.train_tiny.families as families

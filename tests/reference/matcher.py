@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from structgen.automata.ir import EMPTY, Bytes, Chars, Choice, Expr, Quoted, QuotedText, Regular, Repeat, Rule, Seq, Unique
 from tests.reference.characters import overlap, possible, read
-from tests.reference.texts import DEAD, Table, bounds, can_finish, content, follow, successors, words_by_length
+from tests.reference.texts import DEAD, Table, bounds, can_finish, content, follow, is_endless, successors, words_by_length
 
 PLENTY = 12  # a captured language with more free values than this counts as inexhaustible when completing a scope
 
@@ -272,6 +272,8 @@ def string_endings(frame: InString, used: Used) -> set[Used]:
         return {used} if can_finish_after(dfa, frame.state, low - length, high, first) else set()
     if not can_finish_after(dfa, frame.state, low - length, high, first):
         return set()
+    if high is None and is_endless(dfa):
+        return {used}  # another name can always be made by going on
     found = (frame.value + w for w in words_by_length(dfa, frame.state, low - length, high, first))
     free = list(islice((w for w in found if w not in used), PLENTY + 1))
     return {used} if len(free) > PLENTY else {used | {w} for w in free}

@@ -117,8 +117,9 @@ def words(dfa: Table, state: int, length: int, first: list[Range] | None = None)
 def words_by_length(dfa: Table, state: int, low: int, high: int | None, first: list[Range] | None) -> Iterator[str]:
     """The same for all lengths between the bounds, shortest first; endless if the language is."""
     sets, back = accepted_in(dfa)
-    endless = any(state in s for s in sets[back:])
-    longest = len(sets) if high is None or not endless else high
+    after_first = [state] if first is None else [target for _, target in successors(dfa, state, first)]
+    endless = any(q in s for q in after_first for s in sets[back:])
+    longest = len(sets) + 1 if high is None or not endless else high
     length = max(low, 0)
     while (high is None or length <= high) and (endless or length <= longest):
         yield from words(dfa, state, length, first)

@@ -367,9 +367,10 @@ class ObjectShape:
 
     def complement(self, formulas: Formulas) -> Iterable[ObjectShape]:
         for clause in self.clauses:
-            yield from _clause_complement(clause, formulas)
+            yield from _clause_complement(clause, self.required, formulas)
         for name in self.required:
-            yield ObjectShape((formulas.clause({name: formulas.false}),))
+            if not any(clause.properties.get(name, formulas.true) is not formulas.true for clause in self.clauses):
+                yield ObjectShape((formulas.clause({name: formulas.false}),))
         if self.min > 0:
             yield ObjectShape(max=self.min - 1)
         if self.max is not None:
@@ -379,10 +380,12 @@ class ObjectShape:
         assert not self.some, "only shapes as schemas write them are complemented, and those have no `some`"
 
 
-def _clause_complement(clause: ObjectClause, formulas: Formulas) -> Iterable[ObjectShape]:
+def _clause_complement(clause: ObjectClause, required: tuple[str, ...], formulas: Formulas) -> Iterable[ObjectShape]:
+    """Objects that break the clause; where a property is required, also those without it."""
     for name, formula in clause.properties.items():
         if formula is not formulas.true:
-            yield ObjectShape((formulas.clause({name: formulas.negate(formula)}),), required=(name,))
+            present = () if name in required else (name,)
+            yield ObjectShape((formulas.clause({name: formulas.negate(formula)}),), required=present)
     for language, formula in clause.patterns:
         if formula is not formulas.true:
             yield ObjectShape(some=(Some(formulas.in_language(language), formulas.negate(formula)),))
