@@ -380,6 +380,7 @@ def test_formats_are_assertions_unless_asked() -> None:
     [
         ({"properties": {"a/b": {"items": {"uniqueItems": True, "type": "array"}}}}, "uniqueItems", "/properties/a~1b/items/uniqueItems"),
         ({"properties": {"a": {"pattern": "(?<=x)y("}}}, "pattern", "/properties/a/pattern"),
+        ({"properties": {"a": {"format": "regex"}}}, "format", "/properties/a/format"),
         ({"$ref": "other.json"}, "$ref", "/$ref"),
         ({"items": {"$ref": "#/nowhere"}}, "$ref", "/items/$ref"),
         ({"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/a"}}}, "$ref", ""),
