@@ -268,3 +268,13 @@ def walk(automaton: Any, vocabulary: Any, text: bytes) -> int:
     for byte in text:
         state = automaton.advance(state, of_byte[bytes([byte])])
     return int(state)
+
+
+def test_no_token_leads_where_no_tokens_go_on() -> None:
+    """Without all single bytes, bytes may go on where no token does: such tokens are not allowed."""
+    vocabulary = sg.Vocabulary.from_bytes([b"true", b"false", b"f", b"fal"], eos_token_id=4)
+    automaton = sg.compile({"type": "boolean"}, vocabulary)
+    assert bits(automaton.mask(automaton.initial)) == {0, 1}
+    assert automaton.advance(automaton.initial, 2) == automaton.dead
+    with pytest.raises(sg.UnsatisfiableSchema):
+        sg.compile({"type": "null"}, vocabulary)

@@ -49,6 +49,8 @@ class Engine:
         if self.size > MAX_TOKENS:
             raise LimitExceeded("tokens of a vocabulary", MAX_TOKENS)
         self.words = (self.size + 31) // 32
+        single = offsets[:-1][np.diff(offsets) == 1]
+        self.byte_complete = len(np.unique(data[single])) == 256  # every byte is a token of its own
         self.lock = threading.RLock()
         self.rules: WeakKeyDictionary[Rule, int] = WeakKeyDictionary()
         self.lexemes: dict[Any, int] = {}

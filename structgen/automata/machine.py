@@ -16,6 +16,7 @@ import numpy.typing as npt
 from structgen.automata.engine import Engine
 from structgen.automata.ir import Expr
 from structgen.automata.lowering import lower
+from structgen.errors import UnsatisfiableSchema
 
 __all__ = ["DEAD", "Machine", "MaskRow"]
 
@@ -24,6 +25,7 @@ MaskRow = npt.NDArray[np.uint32]
 DEAD = -1
 FINISHED = 0  # after end-of-sequence: only end-of-sequence may follow
 MAX_MEMO = 2_000_000  # entries of the advance memo before it is emptied
+MAX_SPELLED = 4096  # vocabularies up to this size are checked for ends that no tokens spell; also states searched
 CHUNK = 64  # rows allocated at a time
 
 
@@ -70,7 +72,10 @@ class Machine:
         self._size = engine.size
         self._next: dict[int, int] = {}
         self._masks: dict[int, MaskRow] = {}
+        self._live: dict[int, bool] | None = None if engine.byte_complete or engine.size > MAX_SPELLED else {}
         self.initial: int = engine.initial_state(lower(engine, expr))
+        if not self._spellable(self.initial):
+            raise UnsatisfiableSchema("the vocabulary has no tokens that spell a valid text")
 
     def advance(self, state: int, token: int) -> int:
         """The state after a token; ``dead`` (-1) where it is not allowed. Never raises for a bad token."""
@@ -90,7 +95,34 @@ class Machine:
             return DEAD
         if token in self._eos:
             return FINISHED if state == FINISHED or self.is_accepting(state) else DEAD
-        return DEAD if state == FINISHED else self._engine.advance(state, token)
+        following = DEAD if state == FINISHED else self._engine.advance(state, token)
+        return following if self._spellable(following) else DEAD
+
+    def _spellable(self, start: int) -> bool:
+        """Whether tokens lead on from here to an end. Only a small vocabulary without some single byte is asked: there the
+        bytes may go on where no token does. Unanswered within the budget means yes."""
+        if self._live is None or start <= FINISHED:
+            return True
+        parents, stack, row = {start: DEAD}, [start], np.zeros(self._rows.words, np.int32)
+        while stack and len(parents) < MAX_SPELLED:
+            state = stack.pop()
+            if self._live.get(state) or self.is_accepting(state):
+                while state != DEAD:
+                    self._live[state] = True
+                    state = parents[state]
+                return True
+            if state in self._live:
+                continue
+            self._engine.fill_mask(state, row)
+            for token in np.flatnonzero(np.unpackbits(row.view(np.uint8), bitorder="little")):
+                following = self._engine.advance(state, int(token))
+                if following not in parents and following != DEAD:
+                    parents[following] = state
+                    stack.append(following)
+        if stack:
+            return True
+        self._live.update(dict.fromkeys(parents, False))
+        return False
 
     def mask(self, state: int) -> MaskRow:
         """The allowed tokens, uint32 [ceil(V / 32)]: bit t & 31 of word t >> 5 is token t. Read-only, valid for ever."""
@@ -105,6 +137,8 @@ class Machine:
             content = 0
             if state > FINISHED:
                 content = self._engine.fill_mask(state, row)
+                if self._live is not None:
+                    content = self._drop_unspellable(state, row)
             else:
                 row[:] = 0
             if state != DEAD and self.is_accepting(state):
@@ -113,6 +147,14 @@ class Machine:
                     bits[t >> 5] |= np.uint32(1 << (t & 31))
                     content ^= 0x9E3779B9 + t
             return self._rows.intern(row, content)
+
+    def _drop_unspellable(self, state: int, row: npt.NDArray[np.int32]) -> int:
+        """Clear the tokens after which no tokens spell an end; a content hash of what remains."""
+        bits = row.view(np.uint32)
+        for token in np.flatnonzero(np.unpackbits(row.view(np.uint8), bitorder="little")):
+            if self.advance(state, int(token)) == DEAD:
+                bits[token >> 5] &= ~np.uint32(1 << (token & 31))
+        return hash(row.tobytes())
 
     def fill_masks(self, states: Iterable[int], out: Any) -> None:
         """Write the masks of the states to the rows of ``out``: [B, ceil(V / 32)] int32 or uint32, numpy or torch CPU.
