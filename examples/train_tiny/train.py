@@ -1,6 +1,7 @@
 """Train the embedded model from scratch on CPU: Llama architecture, loss on the JSON only, bfloat16 matrix products.
 
-The learning rate follows the wall clock (warm up, hold, fall to zero), so a run of --minutes ends well on any machine, however busy.
+The learning rate follows the processor time that each process has used (warm up, hold, fall to zero), so a run of --minutes ends
+well on any machine, and a busy one only takes longer by the clock.
 One process a core, each with one thread and its own batches, gradients averaged at each step: faster than one process with two threads.
 Matrices are trained by Muon (Jordan et al. 2024: momentum, orthogonalised by five Newton-Schulz steps), the rest by AdamW.
     python -m examples.train_tiny.train build/tiny/data.npz build/tiny/run --minutes 60
@@ -176,16 +177,17 @@ def train(rank: int, options: dict[str, Any]) -> None:
     trainer = Trainer(model, options["muon_lr"], options["adam_lr"])
     log = print if rank == 0 else (lambda *_, **__: None)
     log(f"{sum(p.numel() for p in model.parameters()):,} parameters", flush=True)
-    begun = saved = time.monotonic()
+    saved = time.monotonic()
+    begun = time.process_time()
     smooth, n_tokens, done = 0.0, 0, 0.0
     for step, (ids, labels) in enumerate(
         batches(read(options["data"]), options["tokens"], options["seed"] * 100 + rank, 0 if options["start"] else EASY_EXAMPLES)
     ):
-        loss, done = trainer.step(ids, labels, (time.monotonic() - begun) / 60 / options["minutes"], schedule(done))
+        loss, done = trainer.step(ids, labels, (time.process_time() - begun) / 60 / options["minutes"], schedule(done))
         smooth += (loss - smooth) * max(0.02, 1 / (step + 1))
         n_tokens += ids.numel() * options["processes"]
         if step % 50 == 0:
-            seconds = time.monotonic() - begun
+            seconds = time.process_time() - begun
             log(
                 json.dumps(
                     {
@@ -211,7 +213,7 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("folder", type=Path, help="where checkpoints go")
     parser.add_argument("--start", type=Path, help="a checkpoint to go on from")
-    parser.add_argument("--minutes", type=float, default=62)
+    parser.add_argument("--minutes", type=float, default=60, help="of processor time, per process")
     parser.add_argument("--width", type=int, default=192)
     parser.add_argument("--layers", type=int, default=5)
     parser.add_argument("--tokens", type=int, default=2048, help="per batch and process")

@@ -19,33 +19,27 @@ TABLE = 3  # offset of the hash table
 TABLE_BITS = 4
 TABLE_USED = 5
 FRESH = 6  # 1 if the last intern created a record
-EPOCH = 7  # generation of the visited set
-SP = 8  # top of the scratch stack
-LP = 9  # top of the linked-list scratch
-KP = 10  # top of the token scratch
-SCRATCH_END = 11
-LISTS = 12  # region bounds
-LISTS_END = 13
-TOKENS = 14
-TOKENS_END = 15
-VISITED = 16  # visited set: (ip, sub, epoch) triples, open addressing
-VISITED_BITS = 17
-CODE = 18  # offset of the instruction table (grows by replacement)
-N_CODE = 19
-RULES = 20  # offset of the rule table: start D-state of each rule
-N_RULES = 21
+SP = 10  # top of the scratch stack
+LP = 11  # top of the linked-list scratch
+KP = 12  # top of the token scratch
+SCRATCH_END = 13
+LISTS = 14  # region bounds
+LISTS_END = 15
+TOKENS = 16
+TOKENS_END = 17
 VOCAB = 22  # offset of token byte offsets
 VOCAB_BYTES = 23  # offset of token bytes, one per word
 N_VOCAB = 24
 ROOT_TRIE = 25
 FREE_LEXEME = 26  # the lexeme of any characters at all
 WORDS = 27  # mask words per row
+VISITED, SEEN = 7, 28  # sets of visited pairs: offset of a table of triples (x, y, epoch) with open addressing, its bits, the epoch
 N_CONTROL = 32
 
 OK, FULL, TOO_LARGE = 0, 1, 2
 
 # Record kinds.
-DSTATE, STACK, STATE, STRING, TEXT, CANON, KEYSET, TRIE, WALK, LEXEME = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
+DSTATE, STACK, STATE, STRING, TEXT, CANON, KEYSET, TRIE, WALK, LEXEME, STACKS, TRIES = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12
 HEADER = 2
 DEAD = -1
 UNKNOWN = -2
@@ -148,3 +142,28 @@ def intern(h, kind, n_fields, key, n):
         h[TABLE_USED] += 1
     h[FRESH] = 1
     return at
+
+
+@kernel("void(i4[::1], i8)")
+def clear_visited(h, which):
+    """Forget the pairs of a set of visited pairs (VISITED: for one kernel; SEEN: kept while other kernels run)."""
+    h[which + 2] += 1
+
+
+@kernel("i8(i4[::1], i8, i8, i8)")
+def visit(h, which, x, y):
+    """1 if this pair was not yet visited since the set was cleared."""
+    mask = (1 << h[which + 1]) - 1
+    slot = ((x * 1000003 + y) * -7046029254386353131 >> 40) & mask
+    table, epoch = h[which], h[which + 2]
+    probes = 0
+    while h[table + 3 * slot + 2] == epoch:
+        if h[table + 3 * slot] == x and h[table + 3 * slot + 1] == y:
+            return 0
+        slot = (slot + 1) & mask
+        probes += 1
+        if probes > 512:
+            h[STATUS] = TOO_LARGE
+            return 0
+    h[table + 3 * slot], h[table + 3 * slot + 1], h[table + 3 * slot + 2] = x, y, epoch
+    return 1

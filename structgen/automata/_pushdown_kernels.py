@@ -1,15 +1,21 @@
 """The pushdown machine: states are interned sets of configurations (D-state, data, stack), advanced byte by byte.
 
-A stack is the id of its top node (D-state to return to, data, parent, capture flag); 0 is the empty stack. ``data`` is 0
-except inside a scope of distinct names, where it is the set of names recorded so far, and inside a captured lexeme, whose
-stack node has the capture flag, where it is the text read so far. When a captured lexeme ends, its value joins the scope's
-set; a value already in the set ends the configuration. Configurations are kept closed under returning from finished rules.
+A stack is the id of its top node (D-state to return to, data, parent, capture flag), 0 if it is empty, or the id of a set
+of these: configurations that differ in their stacks alone are one configuration with a set of stacks, and a rule entered
+from several places at once is entered once. So an ambiguous grammar costs a polynomial number of nodes instead of an
+exponential number of configurations (the graph-structured stack of Tomita 1987, here of immutable, hash-consed nodes).
+
+``data`` is 0 except inside a scope of distinct names, where it is the set of names recorded so far, and inside a captured
+lexeme, whose stack node has the capture flag, where it is the text read so far. When a captured lexeme ends, its value joins
+the scope's set; a value already in the set ends the configuration. Configurations are kept closed under returning from
+finished rules.
 
 A step costs one transition and one intern per configuration, about 0.1-0.3 us.
 """
 
 from structgen.automata._arena import (
     DEAD,
+    HEADER,
     LISTS_END,
     LP,
     N_VOCAB,
@@ -17,12 +23,16 @@ from structgen.automata._arena import (
     SCRATCH_END,
     SP,
     STACK,
+    STACKS,
     STATE,
     STATUS,
     TOO_LARGE,
+    VISITED,
     VOCAB,
     VOCAB_BYTES,
+    clear_visited,
     intern,
+    visit,
 )
 from structgen.automata._names_kernels import CAPTURE, EXHAUSTIBLE, add_name, extend_text
 from structgen.automata._state_kernels import (
@@ -34,14 +44,18 @@ from structgen.automata._state_kernels import (
     calls,
     rule_start,
     transition,
+    unite,
 )
-from structgen.automata.jit import kernel
+from structgen.automata.jit import inlined, kernel
 
-# A stack node, from its id.
-K_RETURN, K_DATA, K_PARENT, K_CAPTURE = 2, 3, 4, 5
+# A stack node, from its id; K_PRUNED is memory of _scope_kernels. A set of stacks has the same field, then its members.
+K_PRUNED, K_RETURN, K_DATA, K_PARENT, K_CAPTURE = 2, 3, 4, 5, 6
+K_FIELDS = 1
 # A state: two fields (S_PRUNED: see _scope_kernels), then the key: accepting flag and the configurations, three words each.
 S_MASK, S_PRUNED, S_ACCEPTING, S_CONFIGS = 2, 3, 4, 5
 S_FIELDS = 2
+MANY = 64  # in states with more configurations than this, those of one stack are united
+CROWD = 100_000  # configurations listed before equal ones are dropped
 
 
 @kernel("i8(i4[::1], i8)")
@@ -49,60 +63,186 @@ def n_configs(h, state):
     return ((h[state + 1] >> 4) - 1) // 3
 
 
+@kernel("i8(i4[::1], i8)")
+def is_set(h, stack):
+    return stack != 0 and (h[stack + 1] & 15) == STACKS
+
+
+@inlined
+def n_tops(h, stack):
+    """The number of stacks that this one stands for."""
+    return h[stack + 1] >> 4 if is_set(h, stack) else 1
+
+
+@inlined
+def top_of(h, stack, i):
+    """The i-th of the stacks that this one stands for: a node or 0."""
+    return h[stack + HEADER + K_FIELDS + i] if is_set(h, stack) else stack
+
+
+@kernel("i8(i4[::1], i8)")
+def is_captured(h, stack):
+    """The capture flag of the top node; all members of a set agree on whether it is 0."""
+    node = top_of(h, stack, n_tops(h, stack) - 1)
+    return h[node + K_CAPTURE] if node else 0
+
+
 @kernel("i8(i4[::1], i8, i8, i8, i8)")
 def push(h, back, data, parent, capture):
     at = h[SP]
     h[at], h[at + 1], h[at + 2], h[at + 3] = back, data, parent, capture
-    return intern(h, STACK, 0, at, 4)
+    return intern(h, STACK, K_FIELDS, at, 4)
+
+
+@kernel("i8(i4[::1], i8, i8)")
+def intern_stacks(h, base, n):
+    """The stack for n > 0 different nodes (or 0) listed from ``base``, in any order."""
+    gap = n >> 1
+    while gap > 0:
+        for i in range(gap, n):
+            x, j = h[base + i], i
+            while j >= gap and h[base + j - gap] > x:
+                h[base + j] = h[base + j - gap]
+                j -= gap
+            h[base + j] = x
+        gap >>= 1
+    return h[base] if n == 1 else intern(h, STACKS, K_FIELDS, base, n)
+
+
+@inlined
+def _sort_triples(h, base, n, first):
+    """Shell sort of n triples by their words ``first``, ``first`` + 1 and ``first`` + 2, counted modulo 3."""
+    second, third = (first + 1) % 3, (first + 2) % 3
+    gap = n >> 1
+    while gap > 0:
+        for i in range(gap, n):
+            x, y, z = h[base + 3 * i + first], h[base + 3 * i + second], h[base + 3 * i + third]
+            j = i
+            while j >= gap:
+                at = base + 3 * (j - gap)
+                u, v, w = h[at + first], h[at + second], h[at + third]
+                if u < x or (u == x and (v < y or (v == y and w <= z))):
+                    break
+                at = base + 3 * j
+                h[at + first], h[at + second], h[at + third] = u, v, w
+                j -= gap
+            h[base + 3 * j + first], h[base + 3 * j + second], h[base + 3 * j + third] = x, y, z
+        gap >>= 1
+
+
+@kernel("i8(i4[::1], i8, i8)")
+def _merge_stacks(h, base, n):
+    """Sort the n triples (x, y, stack) listed from ``base`` and join those that differ in their stacks alone; how many remain."""
+    if n < 2:
+        return n
+    _sort_triples(h, base, n, 0)
+    out, i = base, 0
+    while i < n:
+        x, y, stack = h[base + 3 * i], h[base + 3 * i + 1], h[base + 3 * i + 2]
+        last = i + 1
+        while last < n and h[base + 3 * last] == x and h[base + 3 * last + 1] == y:
+            last += 1
+        if h[base + 3 * last - 1] != stack:
+            members, count = h[SP], 0
+            clear_visited(h, VISITED)
+            for j in range(i, last):
+                stack = h[base + 3 * j + 2]
+                if members + count + n_tops(h, stack) + 64 > h[SCRATCH_END]:
+                    h[STATUS] = TOO_LARGE
+                    return 0
+                for k in range(n_tops(h, stack)):
+                    if visit(h, VISITED, top_of(h, stack, k), 0):
+                        h[members + count] = top_of(h, stack, k)
+                        count += 1
+            stack = intern_stacks(h, members, count)
+        h[out], h[out + 1], h[out + 2] = x, y, stack
+        out += 3
+        i = last
+    return (out - base) // 3
+
+
+@inlined
+def _unite_states(h, base, n):
+    """Join those of the n configurations listed from ``base`` that differ in their D-states alone; how many remain.
+    (The subset construction over calls: without it, the ways to call several rules in turn on one text could multiply.)"""
+    _sort_triples(h, base, n, 1)
+    out, i = base, 0
+    while i < n and h[STATUS] == OK:
+        d, data, stack = h[base + 3 * i], h[base + 3 * i + 1], h[base + 3 * i + 2]
+        last = i + 1
+        while last < n and h[base + 3 * last + 1] == data and h[base + 3 * last + 2] == stack and not is_captured(h, stack):
+            last += 1
+        if last > i + 1:
+            d = unite(h, base + 3 * i, last - i)
+        h[out], h[out + 1], h[out + 2] = d, data, stack
+        out += 3
+        i = last
+    return (out - base) // 3
+
+
+@inlined
+def _list_config(h, base, d, data, stack):
+    """Append a configuration to those listed on the scratch stack from ``base``."""
+    if h[SP] - base > 3 * CROWD:
+        h[SP] = base + 3 * _merge_stacks(h, base, (h[SP] - base) // 3)
+    at = h[SP]
+    if at - base > 3 * CROWD or at + 64 > h[SCRATCH_END]:
+        h[STATUS] = TOO_LARGE
+    else:
+        h[at], h[at + 1], h[at + 2] = d, data, stack
+        h[SP] = at + 3
 
 
 @kernel("i8(i4[::1], i8, i8, i8, i8)")
 def _settle(h, base, d, data, stack):
     """Add (d, data, stack), and what is reached by returning from finished rules, to the configurations listed on the
     scratch stack from ``base``. 1 if the whole grammar is finished."""
-    while True:
-        flags = h[d + D_FLAGS]
-        if flags & (HAS_BYTES | HAS_CALLS):
-            at = base
-            while at < h[SP] and not (h[at] == d and h[at + 1] == data and h[at + 2] == stack):
-                at += 3
-            if at == h[SP]:
-                if at + 16 > h[SCRATCH_END] or at - base > 3 * 8192:
-                    h[STATUS] = TOO_LARGE
-                    return 0
-                h[at], h[at + 1], h[at + 2] = d, data, stack
-                h[SP] = at + 3
-        if not flags & HAS_ACCEPT:
-            return 0
-        if stack == 0:
-            return 1
-        if h[stack + K_CAPTURE]:
-            data = add_name(h, h[stack + K_DATA], data)
-            if data < 0:
-                return 0
-        else:
-            data = h[stack + K_DATA]
-        d = h[stack + K_RETURN]
-        stack = h[stack + K_PARENT]
+    todo = h[LP]  # pairs (stack, data) still to return to
+    top, accepting, marking = todo, 0, False
+    while h[STATUS] == OK:
+        if h[d + D_FLAGS] & (HAS_BYTES | HAS_CALLS):
+            _list_config(h, base, d, data, stack)
+        if h[d + D_FLAGS] & HAS_ACCEPT:
+            if not marking and is_set(h, stack):
+                clear_visited(h, VISITED)
+                marking = True
+            if top + 2 * n_tops(h, stack) + 64 > h[LISTS_END]:
+                h[STATUS] = TOO_LARGE
+                break
+            what = data if marking and is_captured(h, stack) else 0  # where a return leads depends on no more than this
+            if not is_set(h, stack) or visit(h, VISITED, stack, what):
+                for i in range(n_tops(h, stack)):
+                    if not marking or visit(h, VISITED, top_of(h, stack, i), what):
+                        h[top], h[top + 1] = top_of(h, stack, i), data
+                        top += 2
+        data = -1
+        while data < 0 and top > todo:
+            top -= 2
+            stack, data = h[top], h[top + 1]
+            if stack == 0:
+                accepting, data = 1, -1
+            elif h[stack + K_CAPTURE]:
+                data = add_name(h, h[stack + K_DATA], data)
+            else:
+                data = h[stack + K_DATA]
+        if data < 0:
+            break
+        d, stack = h[stack + K_RETURN], h[stack + K_PARENT]
+    return accepting
 
 
 @kernel("i8(i4[::1], i8, i8)")
 def intern_state(h, base, accepting):
-    """The state of the configurations listed from ``base``, which are popped; DEAD if nothing is left."""
+    """The state of the configurations listed on the scratch stack from ``base``, which are popped; DEAD if there are none."""
     n = (h[SP] - base) // 3
-    if n == 0 and not accepting:
+    if n > MANY:
+        n = _merge_stacks(h, base, n)
+        if n > MANY:
+            n = _unite_states(h, base, n)
+    n = _merge_stacks(h, base, n)
+    if (n == 0 and not accepting) or h[STATUS] != OK:
         h[SP] = base
         return DEAD
-    for i in range(1, n):  # insertion sort: configurations are few and nearly sorted
-        x, y, z = h[base + 3 * i], h[base + 3 * i + 1], h[base + 3 * i + 2]
-        j = i - 1
-        while j >= 0:
-            u, v, w = h[base + 3 * j], h[base + 3 * j + 1], h[base + 3 * j + 2]
-            if u < x or (u == x and (v < y or (v == y and w <= z))):
-                break
-            h[base + 3 * j + 3], h[base + 3 * j + 4], h[base + 3 * j + 5] = u, v, w
-            j -= 1
-        h[base + 3 * j + 3], h[base + 3 * j + 4], h[base + 3 * j + 5] = x, y, z
     h[base - 1] = accepting
     s = intern(h, STATE, S_FIELDS, base - 1, 3 * n + 1)
     h[SP] = base
@@ -123,46 +263,54 @@ def initial_state(h, rule):
     return s
 
 
+@inlined
+def _enter(h, d, data, stack):
+    """List (start D-state, capture flag, stack), for every call of a D-state, at the end of the list region."""
+    block = calls(h, d)
+    if h[LP] + 3 * h[d + D_N_CALLS] + 64 > h[LISTS_END]:
+        h[STATUS] = TOO_LARGE
+    if h[STATUS] != OK:
+        return
+    for j in range(h[d + D_N_CALLS]):
+        rule, back, capture = h[block + 3 * j], h[block + 3 * j + 1], h[block + 3 * j + 2]
+        start = rule_start(h, rule)
+        if start == DEAD:
+            continue
+        node = stack
+        capture &= CAPTURE | EXHAUSTIBLE
+        if capture or h[back + D_FLAGS] != HAS_ACCEPT:
+            node = push(h, back, data, stack, capture)
+        at = h[LP]
+        h[at], h[at + 1], h[at + 2] = start, capture, node
+        h[LP] = at + 3
+
+
 @kernel("i8(i4[::1], i8, i8)", entry=True)
 def step(h, state, b):
-    """The state after byte b, DEAD if the grammar does not continue so."""
+    """The state after byte b, DEAD if the grammar does not continue so.
+
+    Rules called are entered in rounds, each rule once a round from all places at once; there are at most as many rounds as
+    rules, for no rule calls itself before it has consumed a byte."""
     h[SP] += 1
-    base = h[SP]
-    work = h[LP]
-    top = work
-    accepting = 0
-    for i in range(n_configs(h, state)):
-        c = state + S_CONFIGS + 3 * i
-        h[top], h[top + 1], h[top + 2] = h[c], h[c + 1], h[c + 2]
-        top += 3
-        while top > work:
-            top -= 3
-            d, data, stack = h[top], h[top + 1], h[top + 2]
-            h[LP] = top  # the kernels called below use the list region above the pending configurations
-            flags = h[d + D_FLAGS]
-            if flags & HAS_BYTES:
+    base, work = h[SP], h[LP]
+    now, n, accepting, entered = state + S_CONFIGS, n_configs(h, state), 0, False
+    while n and h[STATUS] == OK:
+        following = h[LP]
+        for i in range(n):
+            d, data, stack = h[now + 3 * i], h[now + 3 * i + 1], h[now + 3 * i + 2]
+            if entered:
+                data = 0  # the capture flag stands in its place
+            if h[d + D_FLAGS] & HAS_BYTES:
                 t = transition(h, d, b)
                 if t >= 0:
-                    read = extend_text(h, data, b) if stack and h[stack + K_CAPTURE] else data
-                    accepting |= _settle(h, base, t, read, stack)
-            if flags & HAS_CALLS:
-                block = calls(h, d)
-                if top + 3 * h[d + D_N_CALLS] + 64 > h[LISTS_END]:
-                    h[STATUS] = TOO_LARGE
-                if h[STATUS] != OK:
-                    break
-                for j in range(h[d + D_N_CALLS]):
-                    rule, back, capture = h[block + 3 * j], h[block + 3 * j + 1], h[block + 3 * j + 2]
-                    start = rule_start(h, rule)
-                    if start == DEAD:
-                        continue
-                    node = stack
-                    capture &= CAPTURE | EXHAUSTIBLE
-                    if capture or h[back + D_FLAGS] != HAS_ACCEPT:
-                        node = push(h, back, data, stack, capture)
-                    h[top], h[top + 1], h[top + 2] = start, 0, node
-                    top += 3
-                    h[LP] = top
+                    accepting |= _settle(h, base, t, extend_text(h, data, b) if is_captured(h, stack) else data, stack)
+            if h[d + D_FLAGS] & HAS_CALLS:
+                _enter(h, d, data, stack)
+            if h[STATUS] != OK:
+                break
+        n = _merge_stacks(h, following, (h[LP] - following) // 3)
+        now, entered = following, True
+        h[LP] = following + 3 * n
     h[LP] = work
     s = intern_state(h, base, accepting)
     h[SP] = base - 1

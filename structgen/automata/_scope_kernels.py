@@ -6,18 +6,25 @@ a text against the used names that begin with it, ``names_remain`` searches the 
 further names. Grammars whose names can always go on never come here, and this module is compiled on first need.
 """
 
-from structgen.automata._arena import HEADER, LISTS_END, LP, OK, SCRATCH_END, SP, STATUS, TOO_LARGE
+from structgen.automata._arena import DEAD, HEADER, LISTS_END, LP, OK, SCRATCH_END, SP, STATUS, TOO_LARGE
 from structgen.automata._names_kernels import EXHAUSTIBLE, decode_text, extend_text
 from structgen.automata._pushdown_kernels import (
     K_CAPTURE,
     K_DATA,
     K_PARENT,
+    K_PRUNED,
     K_RETURN,
     S_ACCEPTING,
     S_CONFIGS,
     S_PRUNED,
+    intern_stacks,
     intern_state,
+    is_captured,
+    is_set,
     n_configs,
+    n_tops,
+    push,
+    top_of,
 )
 from structgen.automata._state_kernels import (
     D_FLAGS,
@@ -51,6 +58,7 @@ from structgen.automata._string_kernels import (
 )
 from structgen.automata.jit import inlined, kernel
 
+EMPTY = 1  # in K_PRUNED: the empty stack
 MAX_STEPS = 100_000  # characters looked ahead before a language counts as inexhaustible
 
 
@@ -246,22 +254,104 @@ def names_remain(h, d, names):
     return found
 
 
+@inlined
+def _node_can_finish(h, node):
+    """Whether the scope that a stack node returns to, if any, can be finished."""
+    if h[node + K_CAPTURE] or not h[h[node + K_RETURN] + D_FLAGS] & IN_SCOPE:
+        return 1
+    return names_remain(h, h[node + K_RETURN], h[node + K_DATA])
+
+
+@inlined
+def _pruned(h, stack):
+    """The result of `_prune_stack` for a stack that is settled."""
+    return 0 if stack == 0 or h[stack + K_PRUNED] == EMPTY else h[stack + K_PRUNED]
+
+
+@inlined
+def _listed(h, base, n, x):
+    """Whether x is among the n words from ``base``."""
+    i = 0
+    while i < n and h[base + i] != x:
+        i += 1
+    return i < n
+
+
 @kernel("i8(i4[::1], i8)")
-def _can_finish(h, config):
-    """Whether a configuration (offset of its triple) and all scopes below it on the stack can be finished."""
-    d, data, stack = h[config], h[config + 1], h[config + 2]
-    if stack and h[stack + K_CAPTURE]:
-        names = h[stack + K_DATA]
-        if names and h[stack + K_CAPTURE] & EXHAUSTIBLE and not name_remains(h, d, data, names):
-            return 0
-    elif h[d + D_FLAGS] & IN_SCOPE and not names_remain(h, d, data):
+def _prune_stack(h, stack):
+    """The stack without the nodes that lead through a scope that cannot be finished, DEAD if none is left; memoised.
+
+    Depth first with a list of pending stacks: a stack is settled when those below it are."""
+    if stack == 0:
         return 0
-    while stack:
-        if not h[stack + K_CAPTURE] and h[h[stack + K_RETURN] + D_FLAGS] & IN_SCOPE:
-            if not names_remain(h, h[stack + K_RETURN], h[stack + K_DATA]):
-                return 0
-        stack = h[stack + K_PARENT]
-    return 1
+    pending = h[LP]
+    n = 1
+    h[pending] = stack
+    while n and h[STATUS] == OK:
+        s = h[pending + n - 1]
+        if h[s + K_PRUNED]:
+            n -= 1
+            continue
+        h[LP] = pending + n + 64
+        if h[LP] + n_tops(h, s) + 64 > h[LISTS_END]:
+            h[STATUS] = TOO_LARGE
+            break
+        if not is_set(h, s):
+            parent = h[s + K_PARENT]
+            if parent and not h[parent + K_PRUNED]:
+                h[pending + n] = parent
+                n += 1
+                continue
+            result = _pruned(h, parent)
+            if result >= 0:
+                result = push(h, h[s + K_RETURN], h[s + K_DATA], result, h[s + K_CAPTURE]) if _node_can_finish(h, s) else DEAD
+        else:
+            waiting, kept, count = 0, h[SP], 0
+            for i in range(n_tops(h, s)):
+                node = top_of(h, s, i)
+                if node and not h[node + K_PRUNED]:
+                    h[pending + n + waiting] = node
+                    waiting += 1
+                elif _pruned(h, node) != DEAD and not _listed(h, kept, count, _pruned(h, node)):
+                    h[kept + count] = _pruned(h, node)
+                    count += 1
+            if waiting:
+                n += waiting
+                continue
+            result = intern_stacks(h, kept, count) if count else DEAD
+        if h[STATUS] == OK:
+            h[s + K_PRUNED] = result if result else EMPTY
+            if result > 0:
+                h[result + K_PRUNED] = result
+    h[LP] = pending
+    return _pruned(h, stack)
+
+
+@inlined
+def _unused_tops(h, d, data, stack):
+    """The stacks, of those this one stands for, on which the captured text can still become a name not used there."""
+    kept, count = h[SP], 0
+    h[SP] += n_tops(h, stack) + 1
+    for i in range(n_tops(h, stack)):
+        node = top_of(h, stack, i)
+        names = h[node + K_DATA]
+        if names == 0 or not h[node + K_CAPTURE] & EXHAUSTIBLE or name_remains(h, d, data, names):
+            h[kept + count] = node
+            count += 1
+    result = intern_stacks(h, kept, count) if count else DEAD
+    h[SP] = kept
+    return result
+
+
+@kernel("i8(i4[::1], i8)")
+def _finishing_stack(h, config):
+    """The stack of a configuration (offset of its triple) without what cannot be finished, DEAD if nothing is left."""
+    d, data, stack = h[config], h[config + 1], h[config + 2]
+    if is_captured(h, stack):
+        stack = _unused_tops(h, d, data, stack)
+    elif h[d + D_FLAGS] & IN_SCOPE and not names_remain(h, d, data):
+        return DEAD
+    return _prune_stack(h, stack) if stack >= 0 else DEAD
 
 
 @kernel("i8(i4[::1], i8)", entry=True)
@@ -274,14 +364,17 @@ def prune(h, state):
     base = h[SP]
     for i in range(n_configs(h, state)):
         config = state + S_CONFIGS + 3 * i
-        if _can_finish(h, config):
+        stack = _finishing_stack(h, config)
+        if stack >= 0:
             at = h[SP]
-            h[at], h[at + 1], h[at + 2] = h[config], h[config + 1], h[config + 2]
+            h[at], h[at + 1], h[at + 2] = h[config], h[config + 1], stack
             h[SP] = at + 3
     result = intern_state(h, base, h[state + S_ACCEPTING])
     h[SP] = base - 1
     if h[STATUS] == OK:
         h[state + S_PRUNED] = result
+        if result > 0:
+            h[result + S_PRUNED] = result
     return result
 
 

@@ -11,7 +11,6 @@ The construction is the subset construction (Rabin & Scott 1959) for a recursive
 from structgen.automata._arena import (
     DEAD,
     DSTATE,
-    EPOCH,
     FRESH,
     HEADER,
     LISTS_END,
@@ -23,9 +22,10 @@ from structgen.automata._arena import (
     TOO_LARGE,
     UNKNOWN,
     VISITED,
-    VISITED_BITS,
     alloc,
+    clear_visited,
     intern,
+    visit,
 )
 from structgen.automata._string_kernels import END, S_PHASE, hex_digit, short_escape, string_accepts, string_live_bytes, string_step
 from structgen.automata.jit import inlined, kernel
@@ -49,25 +49,6 @@ HAS_ACCEPT, HAS_BYTES, HAS_CALLS, IS_STRING, IN_SCOPE = 1, 2, 4, 8, 16  # IN_SCO
 # 10 its u wanted, 11..14 its digits wanted.
 
 
-@inlined
-def _visit(h, ip, sub):
-    """1 if this element was not yet visited in the current epoch."""
-    mask = (1 << h[VISITED_BITS]) - 1
-    slot = ((ip * 1000003 + sub) * 2654435761 >> 7) & mask
-    table, epoch = h[VISITED], h[EPOCH]
-    probes = 0
-    while h[table + 3 * slot + 2] == epoch:
-        if h[table + 3 * slot] == ip and h[table + 3 * slot + 1] == sub:
-            return 0
-        slot = (slot + 1) & mask
-        probes += 1
-        if probes > 512:
-            h[STATUS] = TOO_LARGE
-            return 0
-    h[table + 3 * slot], h[table + 3 * slot + 1], h[table + 3 * slot + 2] = ip, sub, epoch
-    return 1
-
-
 @kernel("void(i4[::1], i8, i8)")
 def _close(h, ip, sub):
     """Append to the element list on the scratch stack every element reachable from this one without consuming."""
@@ -78,7 +59,7 @@ def _close(h, ip, sub):
     while top > base:
         top -= 2
         ip, sub = h[top], h[top + 1]
-        if not _visit(h, ip, sub):
+        if not visit(h, VISITED, ip, sub):
             continue
         op, a, b, c = h[ip], h[ip + 1], h[ip + 2], h[ip + 3]
         if top + 8 > h[LISTS_END] or h[SP] + 4 > h[SCRATCH_END]:
@@ -272,9 +253,26 @@ def _intern_elements(h, base):
 
 
 @kernel("i8(i4[::1], i8, i8)")
+def unite(h, first, n):
+    """The D-state with the elements of n D-states, each the first word of a triple listed from ``first``."""
+    clear_visited(h, VISITED)
+    base = h[SP]
+    for i in range(n):
+        d = h[first + 3 * i]
+        for j in range((h[d + 1] >> 4) >> 1):
+            ip, sub = h[d + D_KEY + 2 * j], h[d + D_KEY + 2 * j + 1]
+            if h[SP] + 64 > h[SCRATCH_END]:
+                h[STATUS] = TOO_LARGE
+            elif visit(h, VISITED, ip, sub):
+                h[h[SP]], h[h[SP] + 1] = ip, sub
+                h[SP] += 2
+    return _intern_elements(h, base)
+
+
+@kernel("i8(i4[::1], i8, i8)")
 def _step(h, d, b):
     """Compute the D-state after byte b."""
-    h[EPOCH] += 1
+    clear_visited(h, VISITED)
     base = h[SP]
     n = (h[d + 1] >> 4) >> 1
     for i in range(n):
@@ -332,7 +330,7 @@ def rule_start(h, rule):
     """The start D-state of a rule."""
     d = h[rule + R_START]
     if d == 0:
-        h[EPOCH] += 1
+        clear_visited(h, VISITED)
         base = h[SP]
         _close(h, h[rule + R_CODE], h[rule + R_SUB])
         d = _intern_elements(h, base)
@@ -365,7 +363,7 @@ def calls(h, d):
             h[STATUS] = TOO_LARGE
             break
         h[LP] = found + 3 * (count + 1)
-        h[EPOCH] += 1
+        clear_visited(h, VISITED)
         base = h[SP]
         for j in range(i, n):
             at = d + D_KEY + 2 * j

@@ -146,6 +146,27 @@ def _open_frame(h, previous, sources, n, depth, out, place):
     return frame
 
 
+@kernel("void(i4[::1], i8)")
+def _sort_tokens(h, first):
+    """Sort the tokens on the token stack from ``first`` and drop repeated ones (which ambiguous grammars bring)."""
+    n = h[KP] - first
+    gap = n >> 1
+    while gap > 0:
+        for i in range(gap, n):
+            x, j = h[first + i], i
+            while j >= gap and h[first + j - gap] > x:
+                h[first + j] = h[first + j - gap]
+                j -= gap
+            h[first + j] = x
+        gap >>= 1
+    count = min(n, 1)
+    for i in range(1, n):
+        if h[first + i] != h[first + count - 1]:
+            h[first + count] = h[first + i]
+            count += 1
+    h[KP] = first + count
+
+
 @inlined
 def _merge_below(h, sources, n, place):
     """Append, in order, everything below the n source nodes, merged by byte."""
@@ -178,6 +199,8 @@ def _merge_below(h, sources, n, place):
             for t in range(h[nodes + 4 * child + N_TOKEN], h[nodes + 4 * (child + 1) + N_TOKEN]):
                 h[h[KP]] = h[tokens + t]
                 h[KP] += 1
+        if m > 1:
+            _sort_tokens(h, h[place + 3] + h[out + N_TOKEN])
         frame = _open_frame(h, frame, group, m, depth + 1, out, place)
 
 

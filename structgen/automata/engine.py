@@ -64,7 +64,7 @@ class Engine:
 
     def _lay_out(self, vocabulary_words: int) -> Words:
         tokens = 4 * self.size + (1 << 20)
-        fixed = A.N_CONTROL + SCRATCH_WORDS + LIST_WORDS + tokens + 3 * VISITED_SLOTS
+        fixed = A.N_CONTROL + SCRATCH_WORDS + LIST_WORDS + tokens + 6 * VISITED_SLOTS
         h = _zero_words(FIRST_WORDS + fixed + 2 * vocabulary_words)
         at = A.N_CONTROL
         h[A.SP], h[A.SCRATCH_END] = at, at + SCRATCH_WORDS
@@ -73,8 +73,9 @@ class Engine:
         at += LIST_WORDS
         h[A.KP], h[A.TOKENS], h[A.TOKENS_END] = at, at, at + tokens
         at += tokens
-        h[A.VISITED], h[A.VISITED_BITS] = at, VISITED_SLOTS.bit_length() - 1
-        at += 3 * VISITED_SLOTS
+        for which in (A.VISITED, A.SEEN):
+            h[which], h[which + 1] = at, VISITED_SLOTS.bit_length() - 1
+            at += 3 * VISITED_SLOTS
         h[A.TABLE], h[A.TABLE_BITS] = at, 16
         h[A.TOP] = at + (1 << 16)
         h[A.LIMIT] = h.size - MARGIN
@@ -125,7 +126,7 @@ class Engine:
                 h[A.STATUS] = A.OK
                 h[A.SP], h[A.LP], h[A.KP] = A.N_CONTROL, h[A.LISTS], h[A.TOKENS]
                 if status == A.TOO_LARGE:
-                    raise LimitExceeded("configurations of one state", 8192, "the grammar (it is too ambiguous here)")
+                    raise LimitExceeded("words of scratch memory", SCRATCH_WORDS, "the grammar (it is too ambiguous here)")
                 self._grow()
 
     def fill_mask(self, state: int, row: Words) -> int:
