@@ -1,7 +1,7 @@
 """What the automaton of a schema accepts is what jsonschema validates: random schemas and instances, and random samples.
 
-Keys are written in declared order, which is enforced by design: a valid instance must be accepted in some order of its
-keys (found by trying all of them, where the declared one is not obvious), an invalid one in none.
+In declared order a valid instance must be accepted in some order of its keys (found by trying all of them, where the declared
+one is not obvious), an invalid one in none. In any order, every shuffled text is accepted exactly where it is valid.
 """
 
 from __future__ import annotations
@@ -65,11 +65,11 @@ def toy_vocabulary() -> sg.Vocabulary:
     return sg.Vocabulary.from_bytes([bytes([i]) for i in range(256)] + [t.encode() for t in longer] + [b""], eos_token_id=256 + len(longer))
 
 
-def constraint_of(sample: Sample, counts: Counter[str]) -> Any:
+def constraint_of(sample: Sample, counts: Counter[str], order: str = "declared") -> Any:
     """The constraint, None where the schema is refused or unsatisfiable (counted)."""
     counts["schemas"] += 1
     try:
-        return sg.json_schema(sample.schema)
+        return sg.json_schema(sample.schema, property_order=order)
     except sg.UnsupportedSchema as error:
         assert error.keyword, error
         counts["unsupported"] += 1
@@ -150,6 +150,37 @@ def check_instance(reader: Reader, sample: Sample, value: Any, style: dict[str, 
     assert accepted == valid, f"{json.dumps(sample.schema)}: valid: {valid}, accepted: {accepted}: {text}"
 
 
+def shuffled(value: Any, random: Random) -> Any:
+    """The value with the keys of all its objects in a random order."""
+    if isinstance(value, list):
+        return [shuffled(item, random) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {key: shuffled(value[key], random) for key in random.sample(list(value), len(value))}
+
+
+def compare_in_any_order(n_schemas: int) -> Counter[str]:
+    """Compare acceptance of shuffled texts with the judge."""
+    counts: Counter[str] = Counter()
+
+    @settings(max_examples=n_schemas)
+    @given(samples(), st.integers(0, 2**32))
+    def run(sample: Sample, seed: int) -> None:
+        constraint = constraint_of(sample, counts, "any")
+        if constraint is None:
+            return
+        reader, random = engine_reader(constraint), Random(seed)
+        for _ in range(INSTANCES_PER_SCHEMA):
+            value = instance(sample, random)
+            valid = sample.is_valid(value)
+            counts["valid" if valid else "invalid"] += 1
+            text = json.dumps(shuffled(value, random), **random.choice(STYLES))
+            assert reader.accepts(text) == valid, f"{json.dumps(sample.schema)}: valid: {valid}: {text}"
+
+    run()
+    return counts
+
+
 def compare(n_schemas: int, reader_of: Callable[[Any], Reader]) -> Counter[str]:
     """Compare ``reader_of(constraint)`` with the judge on random schemas and instances of each."""
     counts: Counter[str] = Counter()
@@ -184,6 +215,17 @@ def test_the_automaton_accepts_what_is_valid() -> None:
 @pytest.mark.long
 def test_the_automaton_accepts_what_is_valid_at_length() -> None:
     counts = compare(5000, engine_reader)
+    check_counts(counts, 5000)
+
+
+def test_in_any_order_the_automaton_accepts_what_is_valid() -> None:
+    counts = compare_in_any_order(300)
+    check_counts(counts, 300)
+
+
+@pytest.mark.long
+def test_in_any_order_the_automaton_accepts_what_is_valid_at_length() -> None:
+    counts = compare_in_any_order(5000)
     check_counts(counts, 5000)
 
 
@@ -236,13 +278,13 @@ def check_text(text: str, sample: Sample) -> None:
     assert sample.is_valid(read_exactly(text)), f"not valid under {json.dumps(sample.schema)}: {text}"
 
 
-def sampled(n_schemas: int, vocabulary: sg.Vocabulary) -> Counter[str]:
+def sampled(n_schemas: int, vocabulary: sg.Vocabulary, order: str = "declared") -> Counter[str]:
     counts: Counter[str] = Counter()
 
     @settings(max_examples=n_schemas)
     @given(samples(), st.integers(0, 2**32))
     def run(sample: Sample, seed: int) -> None:
-        constraint = constraint_of(sample, counts)
+        constraint = constraint_of(sample, counts, order)
         if constraint is None:
             return
         automaton, random = sg.compile(constraint, vocabulary), np.random.default_rng(seed)
@@ -259,9 +301,14 @@ def test_what_is_sampled_through_masks_is_valid() -> None:
     assert sampled(150, toy_vocabulary())["texts"] > 400
 
 
+def test_what_is_sampled_in_any_order_is_valid() -> None:
+    assert sampled(100, toy_vocabulary(), "any")["texts"] > 250
+
+
 @pytest.mark.long
-def test_what_is_sampled_through_masks_is_valid_at_length() -> None:
-    assert sampled(1500, toy_vocabulary())["texts"] > 4000
+@pytest.mark.parametrize("order", ["declared", "any"])
+def test_what_is_sampled_through_masks_is_valid_at_length(order: str) -> None:
+    assert sampled(1500, toy_vocabulary(), order)["texts"] > 4000
 
 
 @pytest.mark.long

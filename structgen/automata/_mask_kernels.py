@@ -36,7 +36,7 @@ from structgen.automata._pushdown_kernels import (
     n_tops,
     top_of,
 )
-from structgen.automata._state_kernels import D_FLAGS, HAS_ACCEPT
+from structgen.automata._state_kernels import D_FLAGS, D_SCOPE, HAS_ACCEPT
 from structgen.automata._trie_kernels import T_LEVEL, merge
 from structgen.automata._walk_kernels import MAX_LEVEL, W_N_EXITS, W_N_PARTS, W_PARTS, add_pair, exit_trie, walk
 from structgen.automata.jit import inlined, kernel
@@ -145,7 +145,7 @@ def _config_mask(h, config, sure, maybe):
             if stack:
                 _exits_above(h, exits, w, bump)
                 if h[d + D_FLAGS] & HAS_ACCEPT and not first:
-                    add_pair(h, exits + h[trie + T_LEVEL], trie, 0)
+                    add_pair(h, exits + min(MAX_LEVEL, h[trie + T_LEVEL] + (1 if h[d + D_SCOPE] else 0)), trie, 0)
         first = False
         running = h[STATUS] == OK and stack != 0 and _merge_exits(h, exits, tries)
         h[LP] = list_top

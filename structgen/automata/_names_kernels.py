@@ -8,7 +8,10 @@ from structgen.automata._arena import CANON, HEADER, KEYSET, SCRATCH_END, SP, ST
 from structgen.automata._string_kernels import hex_digit, short_escape
 from structgen.automata.jit import inlined, kernel
 
-CAPTURE, EXHAUSTIBLE, SCOPE = 1, 2, 4  # bits of the capture word of a call
+CAPTURE, EXHAUSTIBLE, REQUIRED, NULLABLE = 1, 2, 4, 8  # bits of the capture word of a call
+# A scope whose names may run out, or are to be complete or counted: least and greatest number of names (-1: no greatest), number of
+# names that there are (-1: endless), number of required names, these (ascending ids).
+SCOPE_MIN, SCOPE_MAX, SCOPE_TOTAL, SCOPE_N_REQUIRED, SCOPE_REQUIRED = 0, 1, 2, 3, 4
 
 
 @kernel("i8(i4[::1], i8, i8)")
@@ -104,3 +107,32 @@ def add_name(h, names, text):
         h[at + count] = name
         count += 1
     return intern(h, KEYSET, 0, at, count)
+
+
+@kernel("i8(i4[::1], i8)")
+def n_names(h, names):
+    return h[names + 1] >> 4 if names else 0
+
+
+@kernel("i8(i4[::1], i8, i8)")
+def n_missing(h, scope, names):
+    """How many of the required names of a scope are not in the set."""
+    missing, i, n = 0, 0, n_names(h, names)
+    for j in range(h[scope + SCOPE_N_REQUIRED]):
+        wanted = h[scope + SCOPE_REQUIRED + j]
+        while i < n and h[names + HEADER + i] < wanted:
+            i += 1
+        missing += i == n or h[names + HEADER + i] != wanted
+    return missing
+
+
+@kernel("i8(i4[::1], i8, i8)")
+def scope_may_end(h, scope, names):
+    """Whether a scope may end with these names."""
+    return n_names(h, names) >= h[scope + SCOPE_MIN] and n_missing(h, scope, names) == 0
+
+
+@kernel("i8(i4[::1], i8, i8)", entry=True)
+def name_id(h, at, n):
+    """The id of the name whose UTF-8 bytes are the n words at ``at``."""
+    return intern(h, CANON, 0, at, n)

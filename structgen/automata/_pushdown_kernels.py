@@ -34,10 +34,11 @@ from structgen.automata._arena import (
     intern,
     visit,
 )
-from structgen.automata._names_kernels import CAPTURE, EXHAUSTIBLE, add_name, extend_text
+from structgen.automata._names_kernels import CAPTURE, EXHAUSTIBLE, REQUIRED, add_name, extend_text, scope_may_end
 from structgen.automata._state_kernels import (
     D_FLAGS,
     D_N_CALLS,
+    D_SCOPE,
     HAS_ACCEPT,
     HAS_BYTES,
     HAS_CALLS,
@@ -161,6 +162,12 @@ def _merge_stacks(h, base, n):
     return (out - base) // 3
 
 
+@kernel("i8(i4[::1], i8)")
+def _is_plain(h, config):
+    """Whether names are no concern of a configuration."""
+    return h[h[config] + D_SCOPE] == 0 and is_captured(h, h[config + 2]) == 0
+
+
 @inlined
 def _unite_states(h, base, n):
     """Join those of the n configurations listed from ``base`` that differ in their D-states alone; how many remain.
@@ -170,7 +177,13 @@ def _unite_states(h, base, n):
     while i < n and h[STATUS] == OK:
         d, data, stack = h[base + 3 * i], h[base + 3 * i + 1], h[base + 3 * i + 2]
         last = i + 1
-        while last < n and h[base + 3 * last + 1] == data and h[base + 3 * last + 2] == stack and not is_captured(h, stack):
+        while (
+            last < n
+            and h[base + 3 * last + 1] == data
+            and h[base + 3 * last + 2] == stack
+            and _is_plain(h, base + 3 * i)
+            and _is_plain(h, base + 3 * last)
+        ):
             last += 1
         if last > i + 1:
             d = unite(h, base + 3 * i, last - i)
@@ -202,7 +215,7 @@ def _settle(h, base, d, data, stack):
     while h[STATUS] == OK:
         if h[d + D_FLAGS] & (HAS_BYTES | HAS_CALLS):
             _list_config(h, base, d, data, stack)
-        if h[d + D_FLAGS] & HAS_ACCEPT:
+        if h[d + D_FLAGS] & HAS_ACCEPT and (h[d + D_SCOPE] == 0 or scope_may_end(h, h[d + D_SCOPE], data)):
             if not marking and is_set(h, stack):
                 clear_visited(h, VISITED)
                 marking = True
@@ -277,7 +290,7 @@ def _enter(h, d, data, stack):
         if start == DEAD:
             continue
         node = stack
-        capture &= CAPTURE | EXHAUSTIBLE
+        capture &= CAPTURE | EXHAUSTIBLE | REQUIRED
         if capture or h[back + D_FLAGS] != HAS_ACCEPT:
             node = push(h, back, data, stack, capture)
         at = h[LP]

@@ -1,13 +1,24 @@
-"""Where distinct names can run out (an enumeration, a greatest length): only states from which the scope can be finished stay.
+"""Where distinct names can run out, are required, or are counted: only states from which the scope can be finished stay.
 
 ``prune`` drops the configurations of a state that cannot be finished with names not used yet. What cannot be finished
 cannot become so later, hence pruning after whole tokens is enough. ``name_remains`` counts the words that continue
-a text against the used names that begin with it, ``names_remain`` searches the D-states of a scope for the least number of
-further names. Grammars whose names can always go on never come here, and this module is compiled on first need.
+a text against the used names that begin with it; ``names_suffice`` weighs the names a scope still needs against those that it
+may still have. Grammars whose names are free never come here, and this module is compiled on first need.
 """
 
 from structgen.automata._arena import DEAD, HEADER, LISTS_END, LP, OK, SCRATCH_END, SP, STATUS, TOO_LARGE
-from structgen.automata._names_kernels import EXHAUSTIBLE, decode_text, extend_text
+from structgen.automata._names_kernels import (
+    CAPTURE,
+    EXHAUSTIBLE,
+    REQUIRED,
+    SCOPE_MAX,
+    SCOPE_MIN,
+    SCOPE_TOTAL,
+    decode_text,
+    extend_text,
+    n_missing,
+    n_names,
+)
 from structgen.automata._pushdown_kernels import (
     K_CAPTURE,
     K_DATA,
@@ -29,12 +40,13 @@ from structgen.automata._pushdown_kernels import (
 from structgen.automata._state_kernels import (
     D_FLAGS,
     D_KEY,
+    D_LEAST,
     D_LIVE,
     D_N_CALLS,
+    D_SCOPE,
     HAS_ACCEPT,
     HAS_BYTES,
     HAS_CALLS,
-    IN_SCOPE,
     calls,
     rule_start,
     transition,
@@ -59,6 +71,7 @@ from structgen.automata._string_kernels import (
 from structgen.automata.jit import inlined, kernel
 
 EMPTY = 1  # in K_PRUNED: the empty stack
+NEVER = 1 << 30
 MAX_STEPS = 100_000  # characters looked ahead before a language counts as inexhaustible
 
 
@@ -186,80 +199,86 @@ def name_remains(h, d, text, names):
     return found
 
 
-@inlined
-def _n_unused(h, rule, names, limit):
-    """How many words of a captured lexeme (its rule cell) are not among the names, counted up to limit."""
+@kernel("i8(i4[::1], i8, i8)", entry=True)
+def n_words(h, rule, limit):
+    """Number of words of a captured lexeme (its rule cell), -1 if more than limit."""
     s = h[rule_start(h, rule) + D_KEY + 1]
-    lexeme, bounds = h[s + S_LEXEME], h[SP]
-    h[bounds], h[bounds + 1] = h[s + S_LO], h[s + S_HI]
-    h[SP] = bounds + 2
-    used = 0
-    for i in range((h[names + 1] >> 4) if names else 0):
-        name = h[names + HEADER + i]
-        size = h[name + 1] >> 4
-        used += _suffix_accepted(h, lexeme, h[s + S_Q], name + HEADER, name + HEADER + size, bounds) != 0
-    n = _count_words(h, lexeme, h[s + S_Q], h[bounds], h[bounds + 1], used + limit) - used
-    h[SP] = bounds
-    return min(n, limit)
+    n = _count_words(h, h[s + S_LEXEME], h[s + S_Q], h[s + S_LO], h[s + S_HI], limit)
+    return n if n <= limit else -1
 
 
-@kernel("i8(i4[::1], i8, i8)")
-def names_remain(h, d, names):
-    """Whether a scope in D-state d can be finished with names that are not used yet.
+@kernel("i8(i4[::1], i8)")
+def least_names(h, d):
+    """The least number of names captured on the way from a D-state of a scope to its end, NEVER if there is no way; memoised.
 
-    A search over the D-states of the scope for the least number of further names: pairs (D-state, names)."""
+    A search over the D-states of the scope: pairs (D-state, names)."""
+    if h[d + D_LEAST]:
+        return h[d + D_LEAST] - 1
     known = h[LP]
-    count, i, found = 1, 0, 0
+    count, i, least = 1, 0, NEVER
     h[known], h[known + 1] = d, 0
-    while i < count and not found:
-        d, used = h[known + 2 * i], h[known + 2 * i + 1]
+    while i < count:
+        at, cost = h[known + 2 * i], h[known + 2 * i + 1]
         i += 1
-        flags = h[d + D_FLAGS]
-        if flags & HAS_ACCEPT:
-            found = 1
-            break
-        reached = known + 2 * count + 1200  # successors, well above where the list can grow to meanwhile
-        h[LP] = reached + 1200
-        n = 0
-        if flags & HAS_BYTES:
-            for b in range(256):
-                if h[d + D_LIVE + (b >> 5)] >> (b & 31) & 1:
-                    t = transition(h, d, b)
-                    if t >= 0:
-                        h[reached + 2 * n], h[reached + 2 * n + 1] = t, used
-                        n += 1
-        if flags & HAS_CALLS:
-            triples = calls(h, d)
-            for j in range(min(256, h[d + D_N_CALLS])):
-                rule, back, capture = h[triples + 3 * j], h[triples + 3 * j + 1], h[triples + 3 * j + 2]
-                needed = used + (1 if capture & EXHAUSTIBLE else 0)
-                if needed == used or _n_unused(h, rule, names, needed) >= needed:
-                    h[reached + 2 * n], h[reached + 2 * n + 1] = back, needed
-                    n += 1
-        for k in range(n):
-            t, j = h[reached + 2 * k], 0
-            while j < count and h[known + 2 * j] != t:
+        if cost >= least:
+            continue
+        if h[at + D_FLAGS] & HAS_ACCEPT:
+            least = cost
+            continue
+        n_calls = 0
+        if h[at + D_FLAGS] & HAS_CALLS:
+            calls(h, at)
+            n_calls = h[at + D_N_CALLS]
+        for k in range(-n_calls, 256):
+            h[LP] = known + 2 * count + 64
+            following, price = DEAD, cost
+            if k < 0:
+                triple = calls(h, at) + 3 * (-1 - k)
+                following = h[triple + 1]
+                price += h[triple + 2] & CAPTURE
+            elif h[at + D_FLAGS] & HAS_BYTES:
+                following = transition(h, at, k)
+            if following < 0:
+                continue
+            j = 0
+            while j < count and h[known + 2 * j] != following:
                 j += 1
-            cost = h[reached + 2 * k + 1]
             if j == count:
-                h[known + 2 * count], h[known + 2 * count + 1] = t, cost
+                h[known + 2 * count], h[known + 2 * count + 1] = following, price
                 count += 1
-            elif h[known + 2 * j + 1] > cost:
-                h[known + 2 * j + 1] = cost
+            elif h[known + 2 * j + 1] > price:
+                h[known + 2 * j + 1] = price
                 i = min(i, j)
         if known + 2 * count + 4096 > h[LISTS_END]:
             h[STATUS] = TOO_LARGE
             break
     h[LP] = known
-    return found
+    if h[STATUS] == OK:
+        h[d + D_LEAST] = least + 1
+    return least
+
+
+@kernel("i8(i4[::1], i8, i8, i8)")
+def names_suffice(h, d, n, missing):
+    """Whether a scope in D-state d with n names, ``missing`` of the required ones not among them, can be finished."""
+    scope = h[d + D_SCOPE]
+    n += max(least_names(h, d), missing, h[scope + SCOPE_MIN] - n)
+    most, total = h[scope + SCOPE_MAX], h[scope + SCOPE_TOTAL]
+    return n < NEVER and (most < 0 or n <= most) and (total < 0 or n <= total)
+
+
+@kernel("i8(i4[::1], i8, i8)")
+def scope_can_finish(h, d, names):
+    """Whether a scope in D-state d can be finished after these names."""
+    return names_suffice(h, d, n_names(h, names), n_missing(h, h[d + D_SCOPE], names))
 
 
 @inlined
 def _node_can_finish(h, node):
     """Whether the scope that a stack node returns to, if any, can be finished."""
-    if h[node + K_CAPTURE] or not h[h[node + K_RETURN] + D_FLAGS] & IN_SCOPE:
+    if h[node + K_CAPTURE] or h[h[node + K_RETURN] + D_SCOPE] == 0:
         return 1
-    return names_remain(h, h[node + K_RETURN], h[node + K_DATA])
+    return scope_can_finish(h, h[node + K_RETURN], h[node + K_DATA])
 
 
 @inlined
@@ -328,14 +347,24 @@ def _prune_stack(h, stack):
 
 
 @inlined
+def _name_can_finish(h, d, text, node):
+    """Whether the captured text, now in D-state d of its lexeme, can become a name that the scope below the node can take."""
+    names, capture, back = h[node + K_DATA], h[node + K_CAPTURE], h[node + K_RETURN]
+    if h[back + D_SCOPE]:
+        missing = n_missing(h, h[back + D_SCOPE], names) - (1 if capture & REQUIRED else 0)
+        if not names_suffice(h, back, n_names(h, names) + 1, missing):
+            return 0
+    return names == 0 or not capture & EXHAUSTIBLE or name_remains(h, d, text, names)
+
+
+@inlined
 def _unused_tops(h, d, data, stack):
-    """The stacks, of those this one stands for, on which the captured text can still become a name not used there."""
+    """The stacks, of those this one stands for, on which the captured text can still become a name."""
     kept, count = h[SP], 0
     h[SP] += n_tops(h, stack) + 1
     for i in range(n_tops(h, stack)):
         node = top_of(h, stack, i)
-        names = h[node + K_DATA]
-        if names == 0 or not h[node + K_CAPTURE] & EXHAUSTIBLE or name_remains(h, d, data, names):
+        if _name_can_finish(h, d, data, node):
             h[kept + count] = node
             count += 1
     result = intern_stacks(h, kept, count) if count else DEAD
@@ -349,7 +378,7 @@ def _finishing_stack(h, config):
     d, data, stack = h[config], h[config + 1], h[config + 2]
     if is_captured(h, stack):
         stack = _unused_tops(h, d, data, stack)
-    elif h[d + D_FLAGS] & IN_SCOPE and not names_remain(h, d, data):
+    elif h[d + D_SCOPE] and not scope_can_finish(h, d, data):
         return DEAD
     return _prune_stack(h, stack) if stack >= 0 else DEAD
 
@@ -379,6 +408,7 @@ def prune(h, state):
 
 
 @kernel("i8(i4[::1], i8)", entry=True)
-def scope_can_finish(h, rule):
-    """Whether a scope has enough names at all."""
-    return names_remain(h, rule_start(h, rule), 0)
+def has_words(h, rule):
+    """Whether a scope (its rule cell) can be finished at all."""
+    d = rule_start(h, rule)
+    return d != DEAD and scope_can_finish(h, d, 0)

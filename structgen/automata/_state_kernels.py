@@ -27,11 +27,12 @@ from structgen.automata._arena import (
     intern,
     visit,
 )
+from structgen.automata._names_kernels import NULLABLE
 from structgen.automata._string_kernels import END, S_PHASE, hex_digit, short_escape, string_accepts, string_live_bytes, string_step
 from structgen.automata.jit import inlined, kernel
 
-# Instructions: op, a, b, c. Addresses are arena offsets. BYTE low high scope; CALL rule capture nullable, where capture has the
-# bits of _names_kernels (4: scope); LITERAL characters n scope; SPLIT a b; JUMP a. Scope: the names of this rule may run out.
+# Instructions: op, a, b, c. Addresses are arena offsets. BYTE low high scope; CALL rule capture scope, where capture has the bits
+# of _names_kernels; LITERAL characters n scope; ACCEPT - - scope; SPLIT a b; JUMP a. Scope: see _names_kernels, 0 if names do not matter.
 BYTE, JUMP, SPLIT, CALL, LITERAL, STRING_OP, ACCEPT, COUNT_START, COUNT_NEXT, FAIL = 0, 1, 2, 3, 4, 5, 6, 7, 8, 9
 WIDTH = 4
 # A rule cell: start D-state (0: not computed yet), first instruction, sub of the first element.
@@ -39,10 +40,10 @@ R_START, R_CODE, R_SUB = 0, 1, 2
 R_SIZE = 3
 
 # Fields of a D-state, from its id.
-D_FLAGS, D_CALLS, D_N_CALLS, D_ROW, D_N_LIVE, D_INLINE_BYTES, D_INLINE, D_LIVE = 2, 3, 4, 5, 6, 7, 8, 12
-D_FIELDS = 18
+D_FLAGS, D_CALLS, D_N_CALLS, D_ROW, D_N_LIVE, D_INLINE_BYTES, D_INLINE, D_LIVE, D_SCOPE, D_LEAST = 2, 3, 4, 5, 6, 7, 8, 12, 20, 21
+D_FIELDS = 20  # D_LEAST: memory of _scope_kernels
 D_KEY = HEADER + D_FIELDS
-HAS_ACCEPT, HAS_BYTES, HAS_CALLS, IS_STRING, IN_SCOPE = 1, 2, 4, 8, 16  # IN_SCOPE: names of this rule may run out
+HAS_ACCEPT, HAS_BYTES, HAS_CALLS, IS_STRING = 1, 2, 4, 8
 
 # Progress in a LITERAL: (index of the character) * 16 + spelling; index 0 is the opening quote, n + 1 the closing one.
 # Spelling: 0 none, 1..3 UTF-8 bytes read, 4 backslash read, 5..8 \u and 0..3 digits, 9 the \ of the low half wanted,
@@ -92,7 +93,7 @@ def _close(h, ip, sub):
             at = h[SP]
             h[at], h[at + 1] = ip, sub
             h[SP] = at + 2
-            if op == CALL and c:
+            if op == CALL and b & NULLABLE:
                 h[top], h[top + 1] = ip + WIDTH, sub
                 top += 2
 
@@ -202,22 +203,18 @@ def _describe(h, d):
     for i in range(n):
         ip, sub = h[d + D_KEY + 2 * i], h[d + D_KEY + 2 * i + 1]
         op = h[ip]
+        if op != STRING_OP:
+            h[d + D_SCOPE] = h[ip + 3]
         if op == ACCEPT:
             flags |= HAS_ACCEPT
         elif op == CALL:
             flags |= HAS_CALLS
-            if h[ip + 2] & 4:
-                flags |= IN_SCOPE
         elif op == BYTE:
             flags |= HAS_BYTES
-            if h[ip + 3]:
-                flags |= IN_SCOPE
             for b in range(h[ip + 1], h[ip + 2] + 1):
                 h[bitmap + (b >> 5)] |= 1 << (b & 31)
         elif op == LITERAL:
             flags |= HAS_BYTES
-            if h[ip + 3]:
-                flags |= IN_SCOPE
             _literal_live_bytes(h, ip, sub, bitmap)
         elif op == STRING_OP:
             flags |= HAS_BYTES

@@ -38,11 +38,11 @@ from structgen.automata._state_kernels import (
     D_FLAGS,
     D_KEY,
     D_N_CALLS,
+    D_SCOPE,
     DSTATE,
     HAS_ACCEPT,
     HAS_BYTES,
     HAS_CALLS,
-    IN_SCOPE,
     IS_STRING,
     _describe,
     calls,
@@ -508,8 +508,8 @@ def _descend_walk(h, w, block, pending):
         for i in range(W_STAGE, W_STAGE + W_FIELDS):
             h[w + i] = h[source + i]
         return 0
-    # Where the names of a scope may run out, every byte read in its own body is to be verified.
-    level = min(MAX_LEVEL, h[trie + T_LEVEL] + (1 if h[d + D_FLAGS] & IN_SCOPE else 0))
+    # Where the names of a scope matter, every byte read in its own body is to be verified.
+    level = min(MAX_LEVEL, h[trie + T_LEVEL] + (1 if h[d + D_SCOPE] else 0))
     h[block + B_LEVEL] = level
     kp = h[KP]
     baseline = d
@@ -580,7 +580,7 @@ def _resolve_walk(h, w, block, pending):
                 for i in range(h[after + W_N_EXITS + m]):
                     add_pair(h, block + B_EXITS + m, h[exits + 2 * i], h[exits + 2 * i + 1])
             if h[back + D_FLAGS] & HAS_ACCEPT:
-                add_pair(h, block + B_EXITS + h[rest + T_LEVEL], rest, 0)
+                add_pair(h, block + B_EXITS + min(MAX_LEVEL, h[rest + T_LEVEL] + (1 if h[back + D_SCOPE] else 0)), rest, 0)
     if waiting == 0 and h[STATUS] == OK:
         _finish(h, w, block)
         if h[STATUS] == OK:

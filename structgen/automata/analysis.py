@@ -150,6 +150,8 @@ def _is_nullable(expr: Expr, known: set[int]) -> bool:
         return any(id(item) in known for item in expr.items)
     if isinstance(expr, Repeat):
         return expr.min == 0 or (id(expr.item) in known and (expr.min == 1 or expr.separator is None or id(expr.separator) in known))
+    if isinstance(expr, Unique) and (expr.required or expr.min > 0):
+        return False
     return all(id(child) in known for child in children(expr))
 
 

@@ -32,6 +32,7 @@ Words = npt.NDArray[np.int32]
 
 SCRATCH_WORDS, LIST_WORDS, VISITED_SLOTS = 1 << 21, 1 << 22, 1 << 17
 MARGIN = 1 << 22  # words a kernel may use after the point where it reports a full arena
+MAX_NAMES = 1 << 20  # more than this count as endless
 MAX_TOKENS = 1 << 24  # so that (state, token) packs into one integer
 FIRST_WORDS, MAX_WORDS = 1 << 26, (1 << 31) - (1 << 20)
 
@@ -172,12 +173,25 @@ class Engine:
     def define_rule(self, cell: int, code: int, sub: int = 0) -> None:
         self.arena[cell : cell + K.R_SIZE] = 0, code, sub
 
+    def name(self, text: str) -> int:
+        """The id of a name, as scopes keep it."""
+        from structgen.automata._names_kernels import name_id
+
+        data = text.encode()
+        return self.call(name_id, self.write(list(data)), len(data))
+
+    def n_words(self, rule: int) -> int:
+        """How many names a captured lexeme has (its rule cell), -1 for more than anyone writes."""
+        from structgen.automata._scope_kernels import n_words
+
+        return self.call(n_words, rule, MAX_NAMES)
+
     def can_finish(self, rule: int) -> bool:
-        """Whether the scope that is this rule has enough distinct names to be finished."""
-        from structgen.automata._scope_kernels import scope_can_finish
+        """Whether the scope that is this rule, of names that matter, can be finished at all."""
+        from structgen.automata._scope_kernels import has_words
 
         self.scarce = True
-        return bool(self.call(scope_can_finish, rule))
+        return bool(self.call(has_words, rule))
 
     def string_start(self, lexeme: int, lo: int, hi: int) -> int:
         """The start state of a string lexeme, -1 if no word has a length within the bounds."""

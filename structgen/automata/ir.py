@@ -103,9 +103,16 @@ class Repeat(Expr):
 @dataclass(frozen=True, slots=True)
 class Unique(Expr):
     """A scope in which all `Quoted` lexemes with ``capture`` have pairwise different values (as JSON strings, so
-    "a" and "\\u0061" are equal). Captures inside a `Rule` called from the body belong to that rule's own scopes."""
+    "a" and "\\u0061" are equal). Captures inside a `Rule` called from the body belong to that rule's own scopes.
+
+    There are between ``min`` and ``max`` values, all of ``required`` among them. Where this says anything, and where there are
+    several lexemes with finitely many values, the body is a `Repeat` of items that capture one value each; its own bounds
+    are then left open, and lexemes with finitely many values are equal or disjoint, one for each required value."""
 
     body: Expr
+    required: tuple[str, ...] = ()
+    min: int = 0
+    max: int | None = None
 
 
 class Rule(Expr):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from structgen.automata import _names_kernels as N
 from structgen.automata import _state_kernels as K
 from structgen.automata.analysis import Analysis
+from structgen.automata.chardfa import CharDfa, literal
 from structgen.automata.ir import EMPTY, Bytes, Chars, Choice, Expr, Quoted, QuotedText, Regular, Repeat, Rule, Seq, Unique
 from structgen.automata.lexemes import effective_bounds, inexhaustible, lexeme_rule
 from structgen.automata.utf8 import byte_sequences
@@ -83,14 +84,19 @@ class _Body:
         self.engine = lowering.engine
         self.code: list[Instruction] = []
         self.in_scope = False  # in the body of a `Unique`: what captures names must stay in this rule
+        self.required: set[CharDfa | None] = set()  # the contents of the names that the scope wants
+        self.limited = False  # whether the scope has a greatest number of names
         self.counting = False  # in a counted repetition: elements carry the count, so literals must be called
 
     def write(self, cell: int, expr: Expr) -> None:
         if isinstance(expr, Rule):
             assert expr.body is not None
             expr = expr.body
-        if isinstance(expr, Unique):
-            expr, self.in_scope = expr.body, True
+        scope = expr if isinstance(expr, Unique) else None
+        if scope is not None:
+            expr, self.in_scope = scope.body, True
+            self.required = {literal(name) for name in scope.required}
+            self.limited = scope.max is not None
         if isinstance(expr, Repeat):
             expr = self._possible(expr)
         if isinstance(expr, Repeat) and not self._is_inline(expr):
@@ -98,11 +104,7 @@ class _Body:
         else:
             self.emit(expr, 0)
         self._op(K.ACCEPT)
-        exhaustible = {op[1] for op in self.code if op[0] == K.CALL and op[2] & N.EXHAUSTIBLE}
-        if len(exhaustible) > 1:
-            raise StructgenError("two kinds of distinct names in one scope that may both run out; only one can be counted")
-        if exhaustible:
-            self._mark_scope()
+        guarded = scope is not None and self._guard(scope)
         self.engine.reserve(len(self.code) * K.WIDTH)
         base = self.engine.write([])
         for op in self.code:
@@ -112,16 +114,25 @@ class _Body:
                 op[2] = base + K.WIDTH * op[2]
         self.engine.write(self.code)
         self.engine.define_rule(cell, base)
-        if exhaustible and not self.engine.can_finish(cell):
-            raise UnsatisfiableSchema("a scope wants more distinct names than its names have words")
+        if guarded and not self.engine.can_finish(cell):
+            raise UnsatisfiableSchema("a scope cannot have as many distinct names as it wants")
 
-    def _mark_scope(self) -> None:
-        """Note in all instructions that the names of this rule may run out."""
+    def _guard(self, scope: Unique) -> bool:
+        """Give all instructions the record of a scope whose names may run out, are required or are counted."""
+        captures = {op[1]: op[2] for op in self.code if op[0] == K.CALL and op[2] & N.CAPTURE}
+        scarce = any(capture & N.EXHAUSTIBLE for capture in captures.values())
+        if not (scarce or scope.required or scope.min or scope.max is not None):
+            return False
+        counts = [self.engine.n_words(cell) if capture & N.EXHAUSTIBLE else -1 for cell, capture in captures.items()]
+        total = -1 if -1 in counts else sum(counts)
+        if len(captures) > 1 and not isinstance(scope.body, Repeat) and (total >= 0 or scope.max is not None):
+            raise StructgenError("several kinds of distinct names in one scope, all of which may run out, want a plain repetition")
+        names = sorted(map(self.engine.name, scope.required))
+        record = self.engine.write([scope.min, -1 if scope.max is None else scope.max, total, len(names), *names])
         for op in self.code:
-            if op[0] == K.CALL:
-                op[2] |= N.SCOPE
-            elif op[0] in (K.BYTE, K.LITERAL):
-                op[3] = 1
+            if op[0] in (K.CALL, K.BYTE, K.LITERAL, K.ACCEPT):
+                op[3] = record
+        return True
 
     def _op(self, op: int, a: int = 0, b: int = 0, c: int = 0) -> Instruction:
         instruction = [op, a, b, c]
@@ -129,7 +140,7 @@ class _Body:
         return instruction
 
     def _call(self, cell: int, *, capture: int = 0, nullable: bool = False) -> None:
-        self._op(K.CALL, cell, capture, int(nullable))
+        self._op(K.CALL, cell, capture | (N.NULLABLE if nullable else 0))
 
     def _names_stay(self, expr: Expr) -> bool:
         """Whether an expression must not be outlined, because its names belong to the scope being written."""
@@ -196,7 +207,8 @@ class _Body:
         assert bounds is not None, "unproductive lexemes are dropped before"
         capture = 0
         if expr.capture and self.in_scope:
-            capture = N.CAPTURE if bounds[1] < 0 and inexhaustible(expr.content) else N.CAPTURE | N.EXHAUSTIBLE
+            free = bounds[1] < 0 and inexhaustible(expr.content) and not self.limited
+            capture = N.CAPTURE | (0 if free else N.EXHAUSTIBLE) | (N.REQUIRED if expr.content in self.required else 0)
         self._call(lexeme_rule(self.engine, expr.content, True, bounds), capture=capture)
 
     def _is_inline(self, expr: Repeat) -> bool:

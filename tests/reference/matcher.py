@@ -128,6 +128,7 @@ class Machine:
                 # An empty turn is never needed in front of this one: leaving it out only eases the bounds.
                 return self.consume_in_order((separator, item), (frame._replace(min=max(low - 1, 0), max=one_less(high)), rest), byte)
             case Unique(body):
+                assert frame == Unique(body), "scopes that want or count names have an enumeration of their own (test_property_order)"
                 return self.consume(body, scoped(frozenset(), rest), byte)
             case Rule(body=body):
                 return self.consume(body, scoped(None, rest), byte)

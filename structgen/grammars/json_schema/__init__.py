@@ -2,7 +2,7 @@
 
 The way of a schema: `resolve` (references) -> `parse` (keywords to formulas) -> `normal` (per kind of value, a union of
 shapes) -> `lower` (shapes to expressions of `structgen.automata.ir`). The language is that of the schema in its draft,
-restricted to the stated defaults: keys are unique and in declared order, undeclared keys last; whitespace as the layout
+restricted to the stated defaults: keys are unique and in declared order, undeclared keys last, or in any order; whitespace as the layout
 says; lengths and digits within `Limits`.
 """
 
@@ -43,9 +43,10 @@ def json_schema(
     """The JSON texts that are valid under ``schema`` (a dict, a JSON text or a boolean).
 
     ``whitespace``: "bounded" (at each gap nothing, a space, or a line break and an indentation), "compact", "one-space" (as
-    ``json.dumps`` writes), "any", or ``{"indent": n}``. ``formats``: whether ``format`` is enforced. ``limits``: bounds on
-    what the schema leaves open (`Limits`). ``draft``: the draft of a schema without ``$schema`` ("draft7", ...). ``registry``:
-    a `referencing.Registry` for references out of the document; nothing is fetched.
+    ``json.dumps`` writes), "any", or ``{"indent": n}``. ``property_order``: "declared" (undeclared keys last) or "any".
+    ``formats``: whether ``format`` is enforced. ``limits``: bounds on what the schema leaves open (`Limits`). ``draft``: the draft
+    of a schema without ``$schema`` ("draft7", ...). ``registry``: a `referencing.Registry` for references out of the document;
+    nothing is fetched.
 
     Raises `UnsupportedSchema` for what cannot be enforced exactly, `UnsatisfiableSchema` where no text is valid,
     `LimitExceeded` where a budget runs out, `GrammarSyntaxError` for text that is not JSON.

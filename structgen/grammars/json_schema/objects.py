@@ -1,9 +1,11 @@
-"""The members of an object: declared properties in their order, then undeclared ones, as expressions of linear size.
+"""The members of an object: declared properties in their order, then undeclared ones, or in any order; of linear size.
 
 A state is how far the declared properties are, how many members there are (only where a count matters) and which `Some`
 demands are met. ``next`` of a state writes one or more further members and the closing brace; it is a rule where two states
 lead to it, so that the suffix after each property is built once. Undeclared keys come last, in one `ir.Unique` scope, and
 their lexemes exclude all declared names, so that no key occurs twice.
+
+In any order, all members are in one `ir.Unique` scope, which knows at run time which names it has and which it still wants.
 """
 
 from __future__ import annotations
@@ -73,6 +75,7 @@ class _Body:
     def __init__(self, lowering: Lowering, shape: ObjectShape, depth: int) -> None:
         self.lowering, self.shape, self.depth = lowering, shape, depth
         self.layout = lowering.layout
+        self.any_order = lowering.options.any_order
         if len(shape.some) > MAX_DEMANDS:
             raise _unsupported(f"more than {MAX_DEMANDS} properties must exist without being named")
         self.full = (1 << len(shape.some)) - 1
@@ -123,12 +126,18 @@ class _Body:
         for meets in _subsets(demands):
             formula = self.lowering.formulas.all_of([value, *(self.shape.some[i].value for i in meets)])
             if not self.lowering.normaliser.is_empty(formula):
-                yield sum(1 << i for i in meets), self.member(ir.QuotedText(name), formula)
+                yield sum(1 << i for i in meets), self.member(self._key(name), formula)
+
+    def _key(self, name: str) -> ir.Expr:
+        return ir.Quoted(chardfa.literal(name), capture=True) if self.any_order else ir.QuotedText(name)
 
     def member(self, key: ir.Expr, value: Formula) -> ir.Expr:
         return ir.Seq((key, self.layout.colon(), self.lowering.value(value, self.lowering.below(self.depth))))
 
     def expr(self) -> ir.Expr:
+        return self._in_any_order() if self.any_order else self._in_order()
+
+    def _in_order(self) -> ir.Expr:
         nexts = self._nexts()
         start = State(0, 0, 0)
         choices: list[ir.Expr] = []
@@ -247,6 +256,7 @@ class _Body:
         members = [self._undeclared(group) for group in groups]
         if NOTHING in members:
             return
+        self._refuse_scarce(groups)
         free = self._undeclared(())
         n = len(groups)
         for gaps in _gaps(n + 1, max(0, low - n), None if high is None else high - n):
@@ -255,6 +265,50 @@ class _Body:
             for i, (member, gap) in enumerate(zip(members, others, strict=True)):
                 parts += [self.comma] * (i > 0) + [member, ir.Repeat(ir.Seq((self.comma, free)), *gap)]
             yield ir.Seq(tuple(parts))
+
+
+    def _refuse_scarce(self, groups: Sequence[Sequence[int]]) -> None:
+        """Names that a demand needs must not be used up by other members."""
+        if any(n_texts(self._shapes_meeting([self.shape.some[i] for i in group])) is not None for group in groups):
+            raise _unsupported("a property that must exist has one of a great but limited number of names")
+
+    # -- any order ------------------------------------------------------------------------------------------------------------
+
+    def _in_any_order(self) -> ir.Expr:
+        required = tuple(d.name for d in self.declared if d.required)
+        n_names = n_texts([name for region in self.regions for name in region.names])
+        high = least_upper(self.high, None if n_names is None else n_names + sum(bool(d.members) for d in self.declared))
+        choices: list[ir.Expr] = []
+        if not required and not self.shape.some and self.low == 0:
+            choices.append(ir.Seq((self.layout.empty, ir.Bytes(b"}"))))
+        if all(d.members for d in self.declared if d.required) and (high is None or high >= max(1, self.low, len(required))):
+            bodies = [ir.Repeat(self._members_meeting(()), 1, None, self.comma)]
+            if self.shape.some:
+                bodies = [body for groups in _ordered_partitions(range(len(self.shape.some))) for body in self._some_among(groups, high)]
+            scopes = [ir.Unique(body, required, self.low if self.low > max(1, len(required)) else 0, high) for body in bodies]
+            choices += [ir.Seq((self.layout.opened(self.depth), scope, self.close)) for scope in scopes]
+        return ir.Seq((ir.Bytes(b"{"), _either(choices)))
+
+    def _members_meeting(self, demands: Iterable[int]) -> ir.Expr:
+        """One member, declared or not, that meets these demands."""
+        meets = sum(1 << i for i in demands)
+        members = [member for d in self.declared for met, member in d.members if met == meets]
+        undeclared = self._undeclared(demands)
+        return _either([*members, *([] if undeclared == NOTHING else [undeclared])])
+
+    def _some_among(self, groups: Sequence[Sequence[int]], high: int | None) -> Iterator[ir.Expr]:
+        """One or more members of which some meet the demands of each group, in this order, others before, between and after."""
+        members = [self._members_meeting(group) for group in groups]
+        if NOTHING in members:
+            return
+        if high is not None:
+            raise _unsupported("a property must exist without being named, and their number is limited; in any order")
+        self._refuse_scarce(groups)
+        free = self._members_meeting(())
+        parts: list[ir.Expr] = [ir.Repeat(ir.Seq((free, self.comma)))]
+        for i, member in enumerate(members):
+            parts += [self.comma] * (i > 0) + [member, ir.Repeat(ir.Seq((self.comma, free)))]
+        yield ir.Seq(tuple(parts))
 
 
 def property_names(shape: ObjectShape) -> list[str]:

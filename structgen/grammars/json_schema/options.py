@@ -37,17 +37,18 @@ class Options:
     layout: Layout
     limits: Limits
     formats: bool
+    any_order: bool = False
 
 
 def options_of(
     whitespace: str | int | Mapping[str, Any], property_order: str, formats: bool | str, limits: Limits | Mapping[str, Any] | None
 ) -> Options:
     """Check the options of `json_schema`."""
-    if property_order != "declared":
-        raise UnknownOption(f'property_order must be "declared", found {property_order!r}')
+    if property_order not in ("declared", "any"):
+        raise UnknownOption(f'property_order must be "declared" or "any", found {property_order!r}')
     if formats not in (True, False, "annotation"):
         raise UnknownOption(f'formats must be True, False or "annotation", found {formats!r}')
-    return Options(layout_of(whitespace), _limits(limits), formats is True)
+    return Options(layout_of(whitespace), _limits(limits), formats is True, property_order == "any")
 
 
 def _limits(limits: Limits | Mapping[str, Any] | None) -> Limits:

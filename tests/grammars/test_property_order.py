@@ -1,0 +1,119 @@
+"""Objects in any order of their keys: every order of valid members and nothing else, with exact masks and no dead ends."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from random import Random
+from typing import Any
+
+import jsonschema
+import pytest
+
+import structgen as sg
+from structgen.automata import chardfa
+from structgen.automata.ir import Bytes, Choice, Expr, Quoted, Repeat, Unique
+from tests.reference.texts import is_endless
+
+INTEGER = {"type": "integer"}
+PAIR = {"a": INTEGER, "b": INTEGER}
+SCHEMAS: list[dict[str, Any]] = [
+    {"properties": PAIR, "required": ["a", "b"]},
+    {"properties": PAIR, "required": ["a", "b"], "additionalProperties": False},
+    {"properties": {**PAIR, "c": {"type": "string"}}, "required": ["b"], "additionalProperties": False},
+    {"properties": {**PAIR, "c": {"type": "string"}}, "required": ["b"], "maxProperties": 2},
+    {"properties": {**PAIR, "c": {"type": "string"}}, "required": ["b"], "minProperties": 3, "additionalProperties": False},
+    {"properties": PAIR, "required": ["a"], "minProperties": 2, "maxProperties": 2},
+    {"minProperties": 2, "maxProperties": 3, "required": ["zz"]},
+    {"patternProperties": {"^z": INTEGER}, "additionalProperties": False, "properties": {"a": INTEGER}},
+    {"propertyNames": {"enum": ["a", "b", "zz"]}, "minProperties": 2},
+    {"propertyNames": {"enum": ["a", "b", "zz"]}, "minProperties": 3, "required": ["b"]},
+    {"propertyNames": {"pattern": "^[a-c]$"}, "maxProperties": 2, "required": ["b"]},
+    {"not": {"required": ["a"]}, "properties": {"b": INTEGER}},
+    {"dependentRequired": {"a": ["b"]}},
+    {"not": {"additionalProperties": {"type": "string"}}, "properties": {"b": INTEGER}},
+    {"not": {"additionalProperties": {"type": "string"}}, "properties": {"b": INTEGER}, "required": ["c"], "minProperties": 3},
+    {"const": {"a": 1, "b": "x"}},
+    {"properties": {"a": False, "b": INTEGER}, "required": ["b"]},
+    {"oneOf": [{"required": ["a"]}, {"required": ["b"]}]},
+    {"properties": {"a": {"properties": PAIR, "required": ["b"], "additionalProperties": False}}, "required": ["a"]},
+]
+NAMES = ["a", "b", "c", "zz"]
+TOKENS = [*(bytes([i]) for i in range(256)), b'"a', b'a"', b'":', b"1,", b"1}", b'"}', b'","', b'{"', b'1,"b"', b"}}", b""]
+EOS = len(TOKENS) - 1
+
+
+@pytest.fixture(scope="module")
+def vocabulary() -> Any:
+    return sg.Vocabulary.from_bytes(TOKENS, eos_token_id=EOS)
+
+
+def in_any_order(schema: dict[str, Any], vocabulary: Any) -> Any:
+    return sg.compile(sg.json_schema({"type": "object", **schema}, property_order="any"), vocabulary)
+
+
+@pytest.mark.parametrize("schema", SCHEMAS, ids=json.dumps)
+def test_every_order_of_valid_members_is_accepted_and_nothing_else(schema: dict[str, Any], vocabulary: Any) -> None:
+    automaton, judge, random = in_any_order(schema, vocabulary), jsonschema.Draft202012Validator(schema), Random(1)
+    for n in range(len(NAMES) + 1):
+        for names in itertools.permutations(NAMES, n):
+            for _ in range(3):
+                value = {name: random.choice([1, "x", {"b": 2}, {"b": 1, "a": 3}]) for name in names}
+                assert automaton.accepts(json.dumps(value)) == judge.is_valid(value), value
+    assert not automaton.accepts('{"a": 1, "b": 1, "a": 1}')
+
+
+@pytest.mark.parametrize("schema", SCHEMAS, ids=json.dumps)
+def test_masks_are_exact_and_lead_to_an_end(schema: dict[str, Any], vocabulary: Any) -> None:
+    automaton, judge, random = in_any_order(schema, vocabulary), jsonschema.Draft202012Validator(schema), Random(2)
+    likely = {t for t, token in enumerate(TOKENS[:EOS]) if len(token) > 1 or token in b'abcz":,{}1x'}
+    for _ in range(8):
+        state, text = automaton.initial, b""
+        for _ in range(40):
+            allowed = set(map(int, automaton.allowed(state)))
+            assert allowed == {t for t in range(len(TOKENS)) if automaton.advance(state, t) != automaton.dead}, text
+            assert allowed, f"nothing may follow {text!r}"
+            if EOS in allowed:
+                assert judge.is_valid(json.loads(text)), text
+                if random.random() < 0.5:
+                    break
+            token = random.choice(sorted(allowed & likely or allowed - {EOS} or allowed))
+            if token == EOS:
+                break
+            state, text = automaton.advance(state, token), text + TOKENS[token]
+
+
+def scopes() -> list[Unique]:
+    a, b, some = chardfa.literal("a"), chardfa.literal("b"), chardfa.star(chardfa.from_strings(["c"]))
+    keys: list[Expr] = [Quoted(content, capture=True) for content in (a, b, some)]
+    few, comma = Choice(tuple(keys[:2])), Bytes(b",")
+    found = [
+        Unique(Repeat(Choice(tuple(keys)), 0, None, comma), required, low, high)
+        for required in ((), ("a",), ("a", "b"))
+        for low in (0, 1, 3)
+        for high in (None, 1, 2, 3)
+    ]
+    found += [Unique(Repeat(few, 0, None, comma), required, low, 2) for required in ((), ("b",)) for low in (0, 1, 2)]
+    return [s for s in found if s.max is None or s.max >= max(s.min, len(s.required))]
+
+
+@pytest.mark.parametrize("scope", scopes(), ids=lambda s: f"{s.required}-{s.min}-{s.max}-{is_endless(s.body.item.items[-1].content)}")
+def test_scopes_by_enumeration(scope: Unique, vocabulary: Any) -> None:
+    """All sequences of up to four names out of a, b, "", c and cc, against the definition."""
+    automaton = sg.compile(sg.Constraint(scope), vocabulary)
+    endless = len(scope.body.item.items) == 3  # type: ignore[attr-defined]
+    names = ["a", "b", "", "c", "cc"] if endless else ["a", "b", "c"]
+    for n in range(5):
+        for words in itertools.product(names, repeat=n):
+            text = ",".join(f'"{word}"' for word in words)
+            wanted = (
+                len(set(words)) == n
+                and set(scope.required) <= set(words)
+                and scope.min <= n
+                and (scope.max is None or n <= scope.max)
+                and (endless or "c" not in words)
+            )
+            assert automaton.accepts(text) == wanted, text
+            state = automaton.advance_bytes(automaton.initial, text.encode())
+            if state != automaton.dead:
+                assert len(automaton.allowed(state)), f"nothing may follow {text}"
