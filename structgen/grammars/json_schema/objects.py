@@ -282,7 +282,7 @@ class _Body:
         if not required and not self.shape.some and self.low == 0:
             choices.append(ir.Seq((self.layout.empty, ir.Bytes(b"}"))))
         if all(d.members for d in self.declared if d.required) and (high is None or high >= max(1, self.low, len(required))):
-            bodies = [ir.Repeat(self._members_meeting(()), 1, None, self.comma)]
+            bodies: list[ir.Expr] = [ir.Repeat(self._members_meeting(()), 1, None, self.comma)]
             if self.shape.some:
                 bodies = [body for groups in _ordered_partitions(range(len(self.shape.some))) for body in self._some_among(groups, high)]
             scopes = [ir.Unique(body, required, self.low if self.low > max(1, len(required)) else 0, high) for body in bodies]
