@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from structgen.compiler import compile
     from structgen.generator import Generator, Stream, generate
     from structgen.grammars.constraint import Constraint, choice, literal, regex, repeat
+    from structgen.openai_requests import InvalidRequest, from_response_format, from_tools
     from structgen.processor import LogitsProcessor
     from structgen.types import from_type, json_schema
     from structgen.vocabulary import Vocabulary
@@ -37,6 +38,7 @@ __all__ = [
     "Constraint",
     "Generator",
     "GrammarSyntaxError",
+    "InvalidRequest",
     "LimitExceeded",
     "LogitsProcessor",
     "ModelOutputError",
@@ -50,6 +52,8 @@ __all__ = [
     "__version__",
     "choice",
     "compile",
+    "from_response_format",
+    "from_tools",
     "from_type",
     "generate",
     "json_schema",
@@ -63,6 +67,7 @@ _HOMES = {
     "structgen.compiler": ("compile",),
     "structgen.generator": ("Generator", "Stream", "generate"),
     "structgen.grammars.constraint": ("Constraint", "choice", "literal", "regex", "repeat"),
+    "structgen.openai_requests": ("InvalidRequest", "from_response_format", "from_tools"),
     "structgen.processor": ("LogitsProcessor",),
     "structgen.types": ("from_type", "json_schema"),
     "structgen.vocabulary": ("Vocabulary",),

@@ -9,7 +9,8 @@ import argparse
 import contextlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from structgen.errors import ModelOutputError, StructgenError
 from structgen.progress import Progress
 
 if TYPE_CHECKING:
+    from structgen.automaton import Explanation, TokenAutomaton
     from structgen.types import TypedConstraint
 
 __all__ = ["main"]
@@ -25,8 +27,8 @@ __all__ = ["main"]
 OK, INCOMPLETE, USAGE, NO_MODEL, FAILED = range(5)
 
 EXIT_CODES = """exit codes:
-  0  done (validate: the text is accepted)
-  1  the output was not complete when the tokens ran out (validate: the text is rejected)
+  0  done (validate: all texts are accepted)
+  1  the output was not complete when the tokens ran out (validate: a text is rejected)
   2  wrong usage, or a schema, regex or type that cannot be used
   3  the model cannot be loaded
   4  the model failed while generating"""
@@ -101,19 +103,24 @@ def check(arguments: argparse.Namespace) -> int:
 
 
 def validate(arguments: argparse.Namespace) -> int:
-    """``structgen validate``: whether a text is in the language of a schema, regex or type."""
+    """``structgen validate``: whether texts are in the language of a schema, regex or type."""
     from structgen.compiler import compile
     from structgen.vocabulary import Vocabulary
 
-    text = (sys.stdin.buffer.read() if arguments.file == "-" else _file_bytes(arguments.file)).strip(b" \t\r\n")
-    automaton = compile(_constraint(arguments), Vocabulary.from_bytes([bytes([b]) for b in range(256)], eos_token_id=256))
-    state = automaton.initial
-    for position, byte in enumerate(text):
-        following = automaton.advance(state, byte)
-        if following == automaton.dead:
-            return _rejected(text, position, automaton.explain(state))
-        state = following
-    return OK if automaton.is_accepting(state) else _rejected(text, len(text), automaton.explain(state))
+    if arguments.schema is arguments.regex is arguments.type is None:
+        arguments.schema, *arguments.files = arguments.files
+        if not arguments.files:
+            raise StructgenError("validate takes a schema and at least one text: structgen validate SCHEMA FILE...")
+    constraint = _constraint(arguments)
+    automaton = compile(constraint, Vocabulary.from_bytes([bytes([b]) for b in range(256)], eos_token_id=256))
+    code = OK
+    for name, line, text in _texts(arguments):
+        start, end = _span(text, automaton, is_json=constraint.schema is not None)
+        position, state = _read_by(automaton, text, start, end)
+        if position < end or not automaton.is_accepting(state):
+            print(_rejection(name, line, text, position, end, automaton.explain(state)), file=sys.stderr)
+            code = INCOMPLETE
+    return code
 
 
 def warmup(arguments: argparse.Namespace) -> int:
@@ -148,18 +155,32 @@ def _parser() -> argparse.ArgumentParser:
     _add_generate_arguments(command(generate, "Extract JSON from a text: the result on stdout, progress on stderr."))
     checked = command(check, "Compile a JSON Schema and report what is enforced.")
     checked.add_argument("schema", metavar="SCHEMA", help="file with a JSON Schema")
-    validated = command(validate, "Tell whether a JSON text is accepted, and if not, where it goes wrong.")
-    _add_constraint_arguments(validated)
-    validated.add_argument("file", metavar="FILE", help="file with the text, or - for stdin; white space around it is ignored")
+    validated = command(validate, "Tell whether texts are accepted, and if not, where they go wrong.")
+    _add_constraint_arguments(validated, required=False)
+    _add_validate_arguments(validated)
     command(warmup, "Compile the kernels now, once per installation, rather than on first use.")
     return parser
 
 
-def _add_constraint_arguments(parser: argparse.ArgumentParser) -> None:
-    which = parser.add_mutually_exclusive_group(required=True)
+def _add_constraint_arguments(parser: argparse.ArgumentParser, required: bool = True) -> None:
+    which = parser.add_mutually_exclusive_group(required=required)
     which.add_argument("--schema", metavar="FILE", help="file with a JSON Schema")
     which.add_argument("--regex", metavar="REGEX", help="regular expression that the whole output matches")
     which.add_argument("--type", metavar="MODULE:NAME", help="a pydantic model, dataclass, TypedDict, Enum or function")
+
+
+def _add_validate_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "files",
+        metavar="FILE",
+        nargs="+",
+        help="file with a text, or - for stdin; without --schema, --regex and --type the first FILE is the schema. "
+        "White space around JSON is ignored, and so is a line break at the end of other texts unless it is wanted",
+    )
+    parser.add_argument("--jsonl", action="store_true", help="every line is a text of its own; empty lines are ignored")
+    parser.add_argument(
+        "--property-order", metavar="ORDER", help='order of the properties of an object: "declared" (default), as when generating, or "any"'
+    )
 
 
 def _add_generate_arguments(parser: argparse.ArgumentParser) -> None:
@@ -188,19 +209,22 @@ def _constraint(arguments: argparse.Namespace) -> TypedConstraint:
     from structgen.grammars.constraint import regex
     from structgen.types import as_constraint, from_type, json_schema
 
+    options = _options(arguments)
     if arguments.regex is not None:
+        if "property_order" in options:
+            raise StructgenError("--property-order is for JSON: give a schema or a type")
         return as_constraint(regex(arguments.regex))
-    options = _layout(arguments)
     if arguments.schema is not None:
         return json_schema(_read_file(arguments.schema), **options)
     return from_type(_named_type(arguments.type), **options)
 
 
-def _layout(arguments: argparse.Namespace) -> dict[str, Any]:
+def _options(arguments: argparse.Namespace) -> dict[str, Any]:
     """White space: any when reading; when writing what is wanted, what the embedded model has learnt, or what the model likes."""
     if arguments.run is validate:
         lifted = ("string_length", "max_integer_digits", "max_fraction_digits", "max_exponent", "max_padding_zeros")
-        return {"whitespace": "any", "limits": dict.fromkeys(lifted)}
+        order = {} if arguments.property_order is None else {"property_order": arguments.property_order}
+        return {"whitespace": "any", "limits": dict.fromkeys(lifted), **order}
     if arguments.stream and arguments.indent is not None:
         return {"whitespace": {"indent": arguments.indent}}
     return {"whitespace": "one-space"} if arguments.model is None else {}
@@ -233,6 +257,60 @@ def _file_bytes(path: str) -> bytes:
         return Path(path).read_bytes()
     except OSError as error:
         raise StructgenError(f"cannot read {path}: {error.strerror}") from error
+
+
+# the texts to validate
+
+
+WHITE_SPACE = b" \t\r\n"
+
+
+def _texts(arguments: argparse.Namespace) -> Iterator[tuple[str, int, bytes]]:
+    """Every text with the name of its file and the number of its first line."""
+    for file in arguments.files:
+        name, data = ("stdin", sys.stdin.buffer.read()) if file == "-" else (file, _file_bytes(file))
+        if arguments.jsonl:
+            yield from ((name, number, line) for number, line in enumerate(data.split(b"\n"), 1) if line.strip(WHITE_SPACE))
+        else:
+            yield name, 1, data
+
+
+def _span(text: bytes, automaton: TokenAutomaton, is_json: bool) -> tuple[int, int]:
+    """Where the text proper begins and ends: not in white space around JSON, nor at a line break that need not be there."""
+    if is_json:
+        return len(text) - len(text.lstrip(WHITE_SPACE)), len(text.rstrip(WHITE_SPACE))
+    return 0, len(text) if automaton.accepts(text) else len(text.removesuffix(b"\n").removesuffix(b"\r"))
+
+
+def _read_by(automaton: TokenAutomaton, text: bytes, start: int, end: int) -> tuple[int, int]:
+    """How far the automaton reads the text, and the state there."""
+    state = automaton.initial
+    for position in range(start, end):
+        following = automaton.advance(state, text[position])
+        if following == automaton.dead:
+            return position, state
+        state = following
+    return end, state
+
+
+def _rejection(name: str, first_line: int, text: bytes, position: int, end: int, situation: Explanation) -> str:
+    """Where a text goes wrong, what is there, and what would be allowed."""
+    position = len(text[:position].decode(errors="ignore").encode())  # back to the beginning of the character
+    found = repr(text[position:end].decode(errors="replace")[:20]) if position < end else "the end"
+    line = first_line + text.count(b"\n", 0, position)
+    column = len(text[text.rfind(b"\n", 0, position) + 1 : position].decode()) + 1
+    wanted = ["the end"] if situation.may_end else []
+    return f"{name}: rejected at line {line}, column {column}: found {found}, expected {' or '.join(wanted + _shown(situation.next_bytes))}"
+
+
+def _shown(allowed: bytes) -> list[str]:
+    """Bytes for people, runs of them as ranges, and JSON's white space by name."""
+    white = set(WHITE_SPACE) if set(WHITE_SPACE) <= set(allowed) else set()
+    shown: list[str] = []
+    for _, pairs in groupby(enumerate(sorted({*allowed} - white)), lambda pair: (pair[1] - pair[0], pair[1] < 128)):
+        run = [repr(chr(byte)) if byte < 128 else f"byte {byte:#x}" for _, byte in pairs]
+        shown += run if len(run) < 3 else [f"{run[0]} to {run[-1]}"]
+    return [*shown, "white space"] if white else shown
 
 
 # the model
@@ -301,16 +379,6 @@ def _print_answer(stream: Any, constraint: TypedConstraint, arguments: argparse.
     _ = stream.result
     if not arguments.stream:
         print(relayout(stream.text, arguments.indent) if constraint.schema is not None else stream.text, flush=True)
-
-
-def _rejected(text: bytes, position: int, situation: Any) -> int:
-    line = text.count(b"\n", 0, position) + 1
-    column = len(text[text.rfind(b"\n", 0, position) + 1 : position].decode(errors="replace")) + 1
-    found = repr(text[position : position + 20].decode(errors="replace")) if position < len(text) else "the end"
-    wanted = ", ".join(repr(chr(b)) if b < 128 else f"byte {b:#x}" for b in sorted(situation.next_bytes)[:20])
-    end = "the end, or " if situation.may_end else ""
-    print(f"rejected at line {line}, column {column}: found {found}, expected {end}one of {wanted}", file=sys.stderr)
-    return INCOMPLETE
 
 
 def _fail(code: int, error: Any) -> int:

@@ -144,6 +144,20 @@ def intern(h, kind, n_fields, key, n):
     return at
 
 
+@kernel("void(i4[::1], i8, i8)")
+def sort_words(h, first, n):
+    """Shell sort of n words."""
+    gap = n >> 1
+    while gap > 0:
+        for i in range(gap, n):
+            x, j = h[first + i], i
+            while j >= gap and h[first + j - gap] > x:
+                h[first + j] = h[first + j - gap]
+                j -= gap
+            h[first + j] = x
+        gap >>= 1
+
+
 @kernel("void(i4[::1], i8)")
 def clear_visited(h, which):
     """Forget the pairs of a set of visited pairs (VISITED: for one kernel; SEEN: kept while other kernels run)."""

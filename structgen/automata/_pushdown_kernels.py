@@ -32,6 +32,7 @@ from structgen.automata._arena import (
     VOCAB_BYTES,
     clear_visited,
     intern,
+    sort_words,
     visit,
 )
 from structgen.automata._names_kernels import CAPTURE, EXHAUSTIBLE, REQUIRED, add_name, extend_text, scope_may_end
@@ -98,15 +99,7 @@ def push(h, back, data, parent, capture):
 @kernel("i8(i4[::1], i8, i8)")
 def intern_stacks(h, base, n):
     """The stack for n > 0 different nodes (or 0) listed from ``base``, in any order."""
-    gap = n >> 1
-    while gap > 0:
-        for i in range(gap, n):
-            x, j = h[base + i], i
-            while j >= gap and h[base + j - gap] > x:
-                h[base + j] = h[base + j - gap]
-                j -= gap
-            h[base + j] = x
-        gap >>= 1
+    sort_words(h, base, n)
     return h[base] if n == 1 else intern(h, STACKS, K_FIELDS, base, n)
 
 

@@ -26,6 +26,7 @@ from structgen.automata._arena import (
     has_room,
     hash_words,
     lookup,
+    sort_words,
 )
 from structgen.automata.jit import inlined, kernel
 
@@ -150,15 +151,7 @@ def _open_frame(h, previous, sources, n, depth, out, place):
 def _sort_tokens(h, first):
     """Sort the tokens on the token stack from ``first`` and drop repeated ones (which ambiguous grammars bring)."""
     n = h[KP] - first
-    gap = n >> 1
-    while gap > 0:
-        for i in range(gap, n):
-            x, j = h[first + i], i
-            while j >= gap and h[first + j - gap] > x:
-                h[first + j] = h[first + j - gap]
-                j -= gap
-            h[first + j] = x
-        gap >>= 1
+    sort_words(h, first, n)
     count = min(n, 1)
     for i in range(1, n):
         if h[first + i] != h[first + count - 1]:

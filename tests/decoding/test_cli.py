@@ -41,7 +41,7 @@ def run(folder, capsys, monkeypatch):
     monkeypatch.setattr(sys, "path", [*sys.path])
 
     def call(*arguments, stdin=""):
-        stream = io.TextIOWrapper(io.BytesIO(stdin.encode()), encoding="utf-8")
+        stream = io.TextIOWrapper(io.BytesIO(stdin if isinstance(stdin, bytes) else stdin.encode()), encoding="utf-8")
         monkeypatch.setattr(sys, "stdin", stream)
         try:
             code = cli.main(list(arguments))
@@ -116,6 +116,13 @@ def test_exit_code_1_if_the_output_is_incomplete(run):
         ["check", "unsupported.json"],
         ["validate", "--schema", "broken.json", "-"],
         ["validate", "--schema", "schema.json", "missing.json"],
+        ["validate", "--schema", "schema.json"],
+        ["validate", "--schema", "schema.json", "--regex", "a", "schema.json"],
+        ["validate", "schema.json"],
+        ["validate", "missing.json", "schema.json"],
+        ["validate", "schema.json", "missing.json"],
+        ["validate", "--schema", "schema.json", "--property-order", "sideways", "schema.json"],
+        ["validate", "--regex", "a", "--property-order", "declared", "schema.json"],
     ],
     ids=" ".join,
 )
@@ -147,27 +154,104 @@ def test_check_reports_every_keyword(run):
 
 
 @pytest.mark.parametrize(
-    "text, position",
+    "text, place, complaint",
     [
-        ('{"name": "Ada", "ok": true}', None),
-        ('\n {\n\t"name":"n\\u00e9e",   "ok":false, "n": 7\n}\n', None),
-        ('{"name": "Ada"}', "line 1, column 15"),
-        ('{"name": "Ada",\n "ok": yes}', "line 2, column 8"),
-        ('{"name": "née", "ok": tru', "line 1, column 26"),
-        ("", "line 1, column 1"),
+        ('{"name": "Ada", "ok": true}', None, ""),
+        ('\n {\n\t"name":"n\\u00e9e",   "ok":false, "n": 7\n}\n', None, ""),
+        ('{"name": "Ada"}', "line 1, column 15", "found '}', expected ',' or white space"),
+        ('{"name": "Ada",\n "ok": yes}', "line 2, column 8", "found 'yes}', expected 'f' or 't' or white space"),
+        ('\n\n  {"nam', "line 3, column 8", r"found the end, expected '\\' or 'e'"),
+        ('{"name": "née", "ok": tru', "line 1, column 26", "found the end, expected 'e'"),
+        ('{"name": "nüe", "ok": true}', "line 1, column 12", 'found \'üe", "ok": true}\', expected byte 0xa9'),
+        ('{"ok": true, "name": "Ada"}', "line 1, column 3", "found 'ok\": true, \"name\": \"', expected '\\\\' or 'n'"),
+        ('{"name": "Ada", "ok": true} {}', "line 1, column 28", "found ' {}', expected the end"),
+        ('{"name": "Ada", "ok": true, "n": 100}', "line 1, column 36", "found '0}', expected '.' or '}' or white space"),
+        ("", "line 1, column 1", "found the end, expected '{'"),
+        (" \n ", "line 1, column 1", "found the end, expected '{'"),
+        ("\ufeff{}", "line 1, column 1", "found '\\ufeff{}', expected '{'"),
     ],
 )
-def test_validate_tells_where_a_text_goes_wrong(run, folder, text, position):
-    code, _, err = run("validate", "--schema", "schema.json", "-", stdin=text)
-    assert code == (0 if position is None else 1) and (position or "") in err
+def test_validate_tells_where_a_text_goes_wrong(run, folder, text, place, complaint):
     (folder / "text.json").write_text(text)
-    assert run("validate", "--schema", "schema.json", "text.json")[0] == code
+    wanted = "" if place is None else f"rejected at {place}: {complaint}"
+    for *arguments, name in (
+        ("--schema", "schema.json", "-"),
+        ("--schema", "schema.json", "text.json"),
+        ("schema.json", "text.json"),
+        ("--property-order", "declared", "schema.json", "text.json"),
+    ):
+        code, out, err = run("validate", *arguments, name, stdin=text)
+        prefix = "stdin: " if name == "-" else "text.json: "
+        assert (code, out) == (0 if place is None else 1, "")
+        assert err == "" if place is None else err == f"{prefix}{wanted}\n"
 
 
 def test_validate_with_a_regex_and_a_type(run):
     assert run("validate", "--regex", "a+", "-", stdin="aaa\n")[0] == 0
+    assert run("validate", "--regex", "a+", "-", stdin="aaa\r\n")[0] == 0
+    assert run("validate", "--regex", "a+\\n", "-", stdin="aaa\n")[0] == 0
+    assert run("validate", "--regex", " a+ ", "-", stdin=" aaa ")[0] == 0
     assert run("validate", "--regex", "a+", "-", stdin="aab")[0] == 1
+    assert run("validate", "--regex", "a+", "-", stdin=" aaa")[0] == 1
+    assert run("validate", "--regex", "a+", "-", stdin="aaa\n\n")[0] == 1
     assert run("validate", "--type", "cli_types:Size", "-", stdin='"small"')[0] == 0
+    assert run("validate", "--type", "cli_types:Size", "-", stdin='"medium"')[0] == 1
+    err = run("validate", "--type", "cli_types:Size", "-", stdin=b'"\xc3\xa9')[2]
+    assert err == "stdin: rejected at line 1, column 2: found 'é', expected '\\\\' or 'l' or 's'\n"
+    err = run("validate", "--regex", "né.", "-", stdin=b"n\xc3\xa9\x80x")[2]
+    assert err.startswith("stdin: rejected at line 1, column 3: found '\ufffdx', expected ")
+    err = run("validate", "--regex", "né.", "-", stdin=b"n\xc3")[2]
+    assert err == "stdin: rejected at line 1, column 2: found '\ufffd', expected byte 0xa9\n"
+    err = run("validate", "--regex", "[0-9]|a|[^\\0-~]", "-", stdin="b")[2]
+    assert err == "stdin: rejected at line 1, column 1: found 'b', expected '0' to '9' or 'a' or '\\x7f' or byte 0xc2 to byte 0xf4\n"
+
+
+def test_validate_reads_all_texts_and_rejects_if_any_is_rejected(run, folder):
+    for name, text in (("one", '"S"'), ("two", '{"name": "Ada", "ok": true}'), ("three", '{"name": "Ada", "ok": true'), ("four", "[]")):
+        (folder / f"{name}.json").write_text(text)
+    code, out, err = run("validate", "schema.json", "two.json", "two.json")
+    assert (code, out, err) == (0, "", "")
+    code, _, err = run("validate", "schema.json", "one.json", "two.json", "three.json", "-", "four.json", stdin="null")
+    assert code == 1 and [line.split(":")[0] for line in err.splitlines()] == ["one.json", "three.json", "stdin", "four.json"]
+
+
+def test_validate_lines(run):
+    lines = [
+        '{"name": "Ada", "ok": true}',
+        "",
+        '{"name": "Ada", "ok": 1}\r',
+        "  ",
+        '\t{"name": "née", "ok": false} \r',
+        '{"name": "Eve"}',
+        "",
+    ]
+    code, out, err = run("validate", "--jsonl", "schema.json", "-", stdin="\n".join(lines))
+    places = [line.partition(", expected")[0] for line in err.splitlines()]
+    assert (code, out) == (1, "")
+    assert places == [
+        "stdin: rejected at line 3, column 23: found '1}'",
+        "stdin: rejected at line 6, column 11: found 'Eve\"}'",
+    ]
+    assert run("validate", "--jsonl", "schema.json", "-", stdin="\n".join(lines[:2] + lines[4:5]))[0] == 0
+    assert run("validate", "--jsonl", "--regex", "a+", "-", stdin="a\naa\r\n\naaa")[0] == 0
+    assert run("validate", "schema.json", "-", stdin="\n".join(lines[:1] * 2))[0] == 1
+
+
+def test_validate_hands_the_property_order_to_the_library(run, monkeypatch):
+    from structgen import types
+
+    asked = []
+    make = types.json_schema
+
+    def json_schema(schema, *, property_order="declared", **options):
+        asked.append(property_order)
+        return make(schema, **options)
+
+    monkeypatch.setattr(types, "json_schema", json_schema)
+    text = '{"name": "Ada", "ok": true}'
+    assert run("validate", "--property-order", "any", "schema.json", "-", stdin=text)[0] == 0
+    assert run("validate", "schema.json", "-", stdin=text)[0] == 0
+    assert asked == ["any", "declared"]
 
 
 def test_warmup(run):

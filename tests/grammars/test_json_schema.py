@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from jsonschema.validators import validator_for
 
 from structgen.automata import ir
+from structgen.automata.analysis import children
 from structgen.errors import GrammarSyntaxError, LimitExceeded, StructgenError, UnsatisfiableSchema, UnsupportedSchema
 from structgen.grammars.json_schema import json_schema
 from tests.reference.matcher import machine, matches
@@ -488,17 +489,10 @@ def size(expr: ir.Expr) -> int:
     while todo:
         here = todo.pop()
         n += 1
+        if here not in seen:
+            todo += children(here)
         if isinstance(here, ir.Rule):
-            if here not in seen:
-                seen.add(here)
-                assert here.body is not None
-                todo.append(here.body)
-        elif isinstance(here, ir.Seq | ir.Choice):
-            todo += here.items
-        elif isinstance(here, ir.Repeat):
-            todo.append(here.item)
-        elif isinstance(here, ir.Unique):
-            todo.append(here.body)
+            seen.add(here)
     return n
 
 
@@ -518,15 +512,10 @@ def test_equal_parts_are_shared() -> None:
         todo = [json_schema(schema).expr]
         while todo:
             here = todo.pop()
-            if isinstance(here, ir.Rule) and here not in found:
+            if here not in found:
+                todo += children(here)
+            if isinstance(here, ir.Rule):
                 found.add(here)
-                todo.append(here.body or here)
-            elif isinstance(here, ir.Seq | ir.Choice):
-                todo += here.items
-            elif isinstance(here, ir.Repeat):
-                todo.append(here.item)
-            elif isinstance(here, ir.Unique):
-                todo.append(here.body)
         return found
 
     one, two = rules({"type": "array", "items": {}}), rules({"type": "object", "properties": {"x": {}}})

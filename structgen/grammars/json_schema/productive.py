@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from structgen.automata import chardfa, ir
+from structgen.automata.analysis import children
 
 __all__ = ["is_productive"]
 
@@ -87,9 +88,5 @@ def _called(expr: ir.Expr | None) -> Iterator[ir.Rule]:
         here = todo.pop()
         if isinstance(here, ir.Rule):
             yield here
-        elif isinstance(here, ir.Seq | ir.Choice):
-            todo += here.items
-        elif isinstance(here, ir.Repeat):
-            todo.append(here.item)
-        elif isinstance(here, ir.Unique):
-            todo.append(here.body)
+        elif here is not None:
+            todo += children(here)
