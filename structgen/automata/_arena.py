@@ -27,6 +27,7 @@ LISTS = 14  # region bounds
 LISTS_END = 15
 TOKENS = 16
 TOKENS_END = 17
+TAPE = 18  # the text that items being read stand in, while a step is made (see _pushdown_kernels)
 VOCAB = 22  # offset of token byte offsets
 VOCAB_BYTES = 23  # offset of token bytes, one per word
 N_VOCAB = 24
@@ -39,7 +40,7 @@ N_CONTROL = 32
 OK, FULL, TOO_LARGE = 0, 1, 2
 
 # Record kinds.
-DSTATE, STACK, STATE, STRING, TEXT, CANON, KEYSET, TRIE, WALK, LEXEME, STACKS, TRIES = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12
+DSTATE, STACK, STATE, STRING, TEXT, CANON, KEYSET, TRIE, WALK, LEXEME, STACKS, TRIES, VALUE = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13
 HEADER = 2
 DEAD = -1
 UNKNOWN = -2

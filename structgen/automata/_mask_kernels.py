@@ -84,6 +84,16 @@ def _trusted_level(h, text, stack):
     return trusted
 
 
+@kernel("i8(i4[::1], i8)")
+def _ends_value(h, stack):
+    """1 if a value that must differ from others may end with the rule that stands on this stack."""
+    for i in range(n_tops(h, stack)):
+        node = top_of(h, stack, i)
+        if node and h[node + K_CAPTURE]:
+            return 1
+    return 0
+
+
 @kernel("void(i4[::1], i8, i8, i8)")
 def _exits_above(h, exits, w, bump):
     """Add what is left of the tokens that leave a walk to the lists by level at ``exits``, ``bump`` levels higher."""
@@ -129,7 +139,7 @@ def _config_mask(h, config, sure, maybe):
         h[tries], h[tries + 1], h[tries + 2] = h[at + 2], h[at + 3], h[at + 4]
         h[exits], h[exits + 1], h[exits + 2] = 0, 0, 0
         h[SP] = at
-        bump = 1 if first and captured else 0
+        bump = _ends_value(h, stack)
         list_top = h[LP]
         for l in range(MAX_LEVEL + 1):
             trie = h[tries + l]
@@ -145,7 +155,7 @@ def _config_mask(h, config, sure, maybe):
             if stack:
                 _exits_above(h, exits, w, bump)
                 if h[d + D_FLAGS] & HAS_ACCEPT and not first:
-                    add_pair(h, exits + min(MAX_LEVEL, h[trie + T_LEVEL] + (1 if h[d + D_SCOPE] else 0)), trie, 0)
+                    add_pair(h, exits + min(MAX_LEVEL, h[trie + T_LEVEL] + bump + (1 if h[d + D_SCOPE] else 0)), trie, 0)
         first = False
         running = h[STATUS] == OK and stack != 0 and _merge_exits(h, exits, tries)
         h[LP] = list_top

@@ -1,14 +1,14 @@
-"""Names that must be distinct: the text of a captured lexeme, its value, and sets of values.
+"""Names and items that must be distinct: the text of a captured lexeme or item, its value, and sets of values.
 
-A text is a linked list of bytes, a value the bytes it stands for after unescaping, a set the sorted ids of values.
+A text is a linked list of bytes, the value of a name the bytes it stands for after unescaping, a set the sorted ids of values.
 Whether names can run out is the business of _scope_kernels.
 """
 
 from structgen.automata._arena import CANON, HEADER, KEYSET, SCRATCH_END, SP, STATUS, TEXT, TOO_LARGE, intern
-from structgen.automata._string_kernels import hex_digit, short_escape
+from structgen.automata._value_kernels import json_value, unescape
 from structgen.automata.jit import inlined, kernel
 
-CAPTURE, EXHAUSTIBLE, REQUIRED, NULLABLE = 1, 2, 4, 8  # bits of the capture word of a call
+CAPTURE, EXHAUSTIBLE, REQUIRED, NULLABLE, ITEM = 1, 2, 4, 8, 16  # bits of the capture word of a call
 # A scope whose names may run out, or are to be complete or counted: least and greatest number of names (-1: no greatest), number of
 # names that there are (-1: endless), number of required names, these (ascending ids).
 SCOPE_MIN, SCOPE_MAX, SCOPE_TOTAL, SCOPE_N_REQUIRED, SCOPE_REQUIRED = 0, 1, 2, 3, 4
@@ -19,26 +19,6 @@ def extend_text(h, text, b):
     at = h[SP]
     h[at], h[at + 1] = text, b
     return intern(h, TEXT, 0, at, 2)
-
-
-@kernel("i8(i4[::1], i8, i8)")
-def put_utf8(h, at, char):
-    """Write the UTF-8 bytes of a character, one per word; the offset after them."""
-    if char < 0x80:
-        h[at] = char
-        return at + 1
-    if char < 0x800:
-        h[at] = 0xC0 | (char >> 6)
-    else:
-        if char < 0x10000:
-            h[at] = 0xE0 | (char >> 12)
-        else:
-            h[at], h[at + 1] = 0xF0 | (char >> 18), 0x80 | ((char >> 12) & 0x3F)
-            at += 1
-        h[at + 1] = 0x80 | ((char >> 6) & 0x3F)
-        at += 1
-    h[at + 1] = 0x80 | (char & 0x3F)
-    return at + 2
 
 
 @kernel("i8(i4[::1], i8)")
@@ -58,38 +38,17 @@ def decode_text(h, text):
         i -= 1
         h[i] = h[t + 3]
         t = h[t + 2]
-    out, i, end, high = base, base + 1, base + n, 0
-    while i < end and h[i] != 34:
-        b = h[i]
-        if b != 92:
-            h[out] = b
-            out += 1
-            i += 1
-            continue
-        if i + 1 >= end:
-            break
-        if h[i + 1] != 117:
-            h[out] = short_escape(h[i + 1])
-            out += 1
-            i += 2
-            continue
-        if i + 6 > end:
-            break
-        unit = (hex_digit(h[i + 2]) << 12) | (hex_digit(h[i + 3]) << 8) | (hex_digit(h[i + 4]) << 4) | hex_digit(h[i + 5])
-        i += 6
-        if 0xD800 <= unit <= 0xDBFF:
-            high = 0x10000 + ((unit - 0xD800) << 10)
-        else:
-            out = put_utf8(h, out, high + unit - 0xDC00 if high else unit)
-            high = 0
-    return out - base
+    return unescape(h, base + 1, base + n, base) - base
+
+
+@kernel("i8(i4[::1], i8)")
+def n_names(h, names):
+    return h[names + 1] >> 4 if names else 0
 
 
 @inlined
-def add_name(h, names, text):
-    """The set of names with the value of the captured text added, -1 if it is already there. 0 is the empty set."""
-    n = decode_text(h, text)
-    name = intern(h, CANON, 0, h[SP], n)
+def _with_name(h, names, name):
+    """The set of names with one more, -1 if it is already there. 0 is the empty set."""
     at, count = h[SP], 0
     size = (h[names + 1] >> 4) if names else 0
     placed = False
@@ -109,9 +68,42 @@ def add_name(h, names, text):
     return intern(h, KEYSET, 0, at, count)
 
 
-@kernel("i8(i4[::1], i8)")
-def n_names(h, names):
-    return h[names + 1] >> 4 if names else 0
+@kernel("i8(i4[::1], i8, i8)")
+def has_name(h, names, name):
+    """Whether a name is in the set."""
+    i, n = 0, n_names(h, names)
+    while i < n and h[names + HEADER + i] != name:
+        i += 1
+    return i < n
+
+
+@kernel("i8(i4[::1], i8, i8)")
+def add_name(h, names, text):
+    """The set of names with the value of the captured text added, -1 if it is already there. 0 is the empty set."""
+    n = decode_text(h, text)
+    return _with_name(h, names, intern(h, CANON, 0, h[SP], n))
+
+
+@kernel("i8(i4[::1], i8, i8, i8)")
+def add_item(h, values, text, start):
+    """The set of values with the JSON value of the text after ``start`` added, -1 if it is already there."""
+    n, t = 0, text
+    while t != start:
+        n += 1
+        t = h[t + 2]
+    base = h[SP]
+    if base + 3 * n + 64 > h[SCRATCH_END]:
+        h[STATUS] = TOO_LARGE
+        return -1
+    t, i = text, base + n
+    while t != start:
+        i -= 1
+        h[i] = h[t + 3]
+        t = h[t + 2]
+    h[SP] = base + n
+    value = json_value(h, base, n)
+    h[SP] = base
+    return _with_name(h, values, value)
 
 
 @kernel("i8(i4[::1], i8, i8)")

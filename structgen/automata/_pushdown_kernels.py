@@ -10,6 +10,10 @@ lexeme, whose stack node has the capture flag, where it is the text read so far.
 the scope's set; a value already in the set ends the configuration. Configurations are kept closed under returning from
 finished rules.
 
+Items that must differ are whole JSON values with rules of their own below them. While one is read, the state has a tape: the bytes
+since the first of the items now open began, one list for all configurations, for all of them read the same bytes. The
+stack node of an item knows where on the tape it began.
+
 A step costs one transition and one intern per configuration, about 0.1-0.3 us.
 """
 
@@ -26,6 +30,7 @@ from structgen.automata._arena import (
     STACKS,
     STATE,
     STATUS,
+    TAPE,
     TOO_LARGE,
     VISITED,
     VOCAB,
@@ -35,7 +40,7 @@ from structgen.automata._arena import (
     sort_words,
     visit,
 )
-from structgen.automata._names_kernels import CAPTURE, EXHAUSTIBLE, REQUIRED, add_name, extend_text, scope_may_end
+from structgen.automata._names_kernels import CAPTURE, EXHAUSTIBLE, ITEM, REQUIRED, add_item, add_name, extend_text, has_name, scope_may_end
 from structgen.automata._state_kernels import (
     D_FLAGS,
     D_N_CALLS,
@@ -43,6 +48,7 @@ from structgen.automata._state_kernels import (
     HAS_ACCEPT,
     HAS_BYTES,
     HAS_CALLS,
+    R_VALUE,
     calls,
     rule_start,
     transition,
@@ -50,19 +56,21 @@ from structgen.automata._state_kernels import (
 )
 from structgen.automata.jit import inlined, kernel
 
-# A stack node, from its id; K_PRUNED is memory of _scope_kernels. A set of stacks has the same field, then its members.
-K_PRUNED, K_RETURN, K_DATA, K_PARENT, K_CAPTURE = 2, 3, 4, 5, 6
-K_FIELDS = 1
-# A state: two fields (S_PRUNED: see _scope_kernels), then the key: accepting flag and the configurations, three words each.
-S_MASK, S_PRUNED, S_ACCEPTING, S_CONFIGS = 2, 3, 4, 5
+# A stack node, from its id: whether an item is open on it; memory of _scope_kernels; then the key, the last word being where on the
+# tape the item of this node began. A set of stacks has the same fields, then its members.
+K_TAPED, K_PRUNED, K_RETURN, K_DATA, K_PARENT, K_CAPTURE, K_BEGAN = 2, 3, 4, 5, 6, 7, 8
+K_FIELDS = 2
+# A state: two fields (S_PRUNED: see _scope_kernels), then the key: accepting flag, tape and the configurations, three words each.
+S_MASK, S_PRUNED, S_ACCEPTING, S_TAPE, S_CONFIGS = 2, 3, 4, 5, 6
 S_FIELDS = 2
+NO_TAPE = -1  # in TAPE: not written yet
 MANY = 64  # in states with more configurations than this, those of one stack are united
 CROWD = 100_000  # configurations listed before equal ones are dropped
 
 
 @kernel("i8(i4[::1], i8)")
 def n_configs(h, state):
-    return ((h[state + 1] >> 4) - 1) // 3
+    return ((h[state + 1] >> 4) - 2) // 3
 
 
 @kernel("i8(i4[::1], i8)")
@@ -84,23 +92,31 @@ def top_of(h, stack, i):
 
 @kernel("i8(i4[::1], i8)")
 def is_captured(h, stack):
-    """The capture flag of the top node; all members of a set agree on whether it is 0."""
+    """Whether a captured lexeme is being read; all members of a set agree on that."""
     node = top_of(h, stack, n_tops(h, stack) - 1)
-    return h[node + K_CAPTURE] if node else 0
+    return h[node + K_CAPTURE] & CAPTURE if node else 0
 
 
-@kernel("i8(i4[::1], i8, i8, i8, i8)")
-def push(h, back, data, parent, capture):
+@kernel("i8(i4[::1], i8, i8, i8, i8, i8)")
+def push(h, back, data, parent, capture, began):
     at = h[SP]
-    h[at], h[at + 1], h[at + 2], h[at + 3] = back, data, parent, capture
-    return intern(h, STACK, K_FIELDS, at, 4)
+    h[at], h[at + 1], h[at + 2], h[at + 3], h[at + 4] = back, data, parent, capture, began
+    node = intern(h, STACK, K_FIELDS, at, 5)
+    h[node + K_TAPED] = capture & ITEM or (parent and h[parent + K_TAPED])
+    return node
 
 
 @kernel("i8(i4[::1], i8, i8)")
 def intern_stacks(h, base, n):
     """The stack for n > 0 different nodes (or 0) listed from ``base``, in any order."""
+    if n == 1:
+        return h[base]
     sort_words(h, base, n)
-    return h[base] if n == 1 else intern(h, STACKS, K_FIELDS, base, n)
+    stacks = intern(h, STACKS, K_FIELDS, base, n)
+    for i in range(n):
+        if h[base + i]:
+            h[stacks + K_TAPED] |= h[h[base + i] + K_TAPED]
+    return stacks
 
 
 @inlined
@@ -227,6 +243,8 @@ def _settle(h, base, d, data, stack):
             stack, data = h[top], h[top + 1]
             if stack == 0:
                 accepting, data = 1, -1
+            elif h[stack + K_CAPTURE] & ITEM:
+                data = add_item(h, h[stack + K_DATA], h[TAPE], h[stack + K_BEGAN])
             elif h[stack + K_CAPTURE]:
                 data = add_name(h, h[stack + K_DATA], data)
             else:
@@ -239,7 +257,8 @@ def _settle(h, base, d, data, stack):
 
 @kernel("i8(i4[::1], i8, i8)")
 def intern_state(h, base, accepting):
-    """The state of the configurations listed on the scratch stack from ``base``, which are popped; DEAD if there are none."""
+    """The state of the configurations listed on the scratch stack from ``base`` (two words before it are free), which are popped,
+    and of the tape, if an item is open; DEAD if there are none."""
     n = (h[SP] - base) // 3
     if n > MANY:
         n = _merge_stacks(h, base, n)
@@ -249,8 +268,12 @@ def intern_state(h, base, accepting):
     if (n == 0 and not accepting) or h[STATUS] != OK:
         h[SP] = base
         return DEAD
-    h[base - 1] = accepting
-    s = intern(h, STATE, S_FIELDS, base - 1, 3 * n + 1)
+    taped = 0
+    if h[TAPE] != NO_TAPE:
+        for i in range(n):
+            taped |= h[base + 3 * i + 2] != 0 and h[h[base + 3 * i + 2] + K_TAPED] != 0
+    h[base - 2], h[base - 1] = accepting, h[TAPE] if taped else 0
+    s = intern(h, STATE, S_FIELDS, base - 2, 3 * n + 2)
     h[SP] = base
     return s
 
@@ -258,19 +281,27 @@ def intern_state(h, base, accepting):
 @kernel("i8(i4[::1], i8)", entry=True)
 def initial_state(h, rule):
     """The state before the first byte of a grammar whose start rule is given."""
-    h[SP] += 1
+    h[SP] += 2
     base = h[SP]
     d = rule_start(h, rule)
     s = DEAD
+    h[TAPE] = NO_TAPE
     if d != DEAD:
         accepting = _settle(h, base, d, 0, 0)
         s = intern_state(h, base, accepting)
-    h[SP] = base - 1
+    h[SP] = base - 2
     return s
 
 
 @inlined
-def _enter(h, d, data, stack):
+def _write_tape(h, tape, b):
+    """Write byte b on the tape, once a step."""
+    if h[TAPE] == NO_TAPE:
+        h[TAPE] = extend_text(h, tape, b)
+
+
+@inlined
+def _enter(h, d, data, stack, tape):
     """List (start D-state, capture flag, stack), for every call of a D-state, at the end of the list region."""
     block = calls(h, d)
     if h[LP] + 3 * h[d + D_N_CALLS] + 64 > h[LISTS_END]:
@@ -282,10 +313,12 @@ def _enter(h, d, data, stack):
         start = rule_start(h, rule)
         if start == DEAD:
             continue
+        if capture & ITEM and h[rule + R_VALUE] and has_name(h, data, h[rule + R_VALUE]):
+            continue
         node = stack
-        capture &= CAPTURE | EXHAUSTIBLE | REQUIRED
+        capture &= CAPTURE | EXHAUSTIBLE | REQUIRED | ITEM
         if capture or h[back + D_FLAGS] != HAS_ACCEPT:
-            node = push(h, back, data, stack, capture)
+            node = push(h, back, data, stack, capture, tape if capture & ITEM else 0)
         at = h[LP]
         h[at], h[at + 1], h[at + 2] = start, capture, node
         h[LP] = at + 3
@@ -297,21 +330,24 @@ def step(h, state, b):
 
     Rules called are entered in rounds, each rule once a round from all places at once; there are at most as many rounds as
     rules, for no rule calls itself before it has consumed a byte."""
-    h[SP] += 1
+    h[SP] += 2
     base, work = h[SP], h[LP]
-    now, n, accepting, entered = state + S_CONFIGS, n_configs(h, state), 0, False
+    now, n, accepting, entered, tape = state + S_CONFIGS, n_configs(h, state), 0, False, h[state + S_TAPE]
+    h[TAPE] = NO_TAPE
     while n and h[STATUS] == OK:
         following = h[LP]
         for i in range(n):
             d, data, stack = h[now + 3 * i], h[now + 3 * i + 1], h[now + 3 * i + 2]
             if entered:
                 data = 0  # the capture flag stands in its place
+            if stack and h[stack + K_TAPED]:
+                _write_tape(h, tape, b)
             if h[d + D_FLAGS] & HAS_BYTES:
                 t = transition(h, d, b)
                 if t >= 0:
                     accepting |= _settle(h, base, t, extend_text(h, data, b) if is_captured(h, stack) else data, stack)
             if h[d + D_FLAGS] & HAS_CALLS:
-                _enter(h, d, data, stack)
+                _enter(h, d, data, stack, tape)
             if h[STATUS] != OK:
                 break
         n = _merge_stacks(h, following, (h[LP] - following) // 3)
@@ -319,7 +355,7 @@ def step(h, state, b):
         h[LP] = following + 3 * n
     h[LP] = work
     s = intern_state(h, base, accepting)
-    h[SP] = base - 1
+    h[SP] = base - 2
     return s if h[STATUS] == OK else DEAD
 
 

@@ -6,7 +6,7 @@ a text against the used names that begin with it; ``names_suffice`` weighs the n
 may still have. Grammars whose names are free never come here, and this module is compiled on first need.
 """
 
-from structgen.automata._arena import DEAD, HEADER, LISTS_END, LP, OK, SCRATCH_END, SP, STATUS, TOO_LARGE
+from structgen.automata._arena import DEAD, HEADER, LISTS_END, LP, OK, SCRATCH_END, SP, STATUS, TAPE, TOO_LARGE
 from structgen.automata._names_kernels import (
     CAPTURE,
     EXHAUSTIBLE,
@@ -20,6 +20,7 @@ from structgen.automata._names_kernels import (
     n_names,
 )
 from structgen.automata._pushdown_kernels import (
+    K_BEGAN,
     K_CAPTURE,
     K_DATA,
     K_PARENT,
@@ -28,6 +29,7 @@ from structgen.automata._pushdown_kernels import (
     S_ACCEPTING,
     S_CONFIGS,
     S_PRUNED,
+    S_TAPE,
     intern_stacks,
     intern_state,
     is_captured,
@@ -282,6 +284,12 @@ def _node_can_finish(h, node):
 
 
 @inlined
+def _copy_node(h, node, parent):
+    """The same stack node on another parent."""
+    return push(h, h[node + K_RETURN], h[node + K_DATA], parent, h[node + K_CAPTURE], h[node + K_BEGAN])
+
+
+@inlined
 def _pruned(h, stack):
     """The result of `_prune_stack` for a stack that is settled."""
     return 0 if stack == 0 or h[stack + K_PRUNED] == EMPTY else h[stack + K_PRUNED]
@@ -323,7 +331,7 @@ def _prune_stack(h, stack):
                 continue
             result = _pruned(h, parent)
             if result >= 0:
-                result = push(h, h[s + K_RETURN], h[s + K_DATA], result, h[s + K_CAPTURE]) if _node_can_finish(h, s) else DEAD
+                result = _copy_node(h, s, result) if _node_can_finish(h, s) else DEAD
         else:
             waiting, kept, count = 0, h[SP], 0
             for i in range(n_tops(h, s)):
@@ -389,8 +397,9 @@ def prune(h, state):
     known = h[state + S_PRUNED]
     if known:
         return known
-    h[SP] += 1
+    h[SP] += 2
     base = h[SP]
+    h[TAPE] = h[state + S_TAPE]
     for i in range(n_configs(h, state)):
         config = state + S_CONFIGS + 3 * i
         stack = _finishing_stack(h, config)
@@ -399,7 +408,7 @@ def prune(h, state):
             h[at], h[at + 1], h[at + 2] = h[config], h[config + 1], stack
             h[SP] = at + 3
     result = intern_state(h, base, h[state + S_ACCEPTING])
-    h[SP] = base - 1
+    h[SP] = base - 2
     if h[STATUS] == OK:
         h[state + S_PRUNED] = result
         if result > 0:

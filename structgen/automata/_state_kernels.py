@@ -35,9 +35,9 @@ from structgen.automata.jit import inlined, kernel
 # of _names_kernels; LITERAL characters n scope; ACCEPT - - scope; SPLIT a b; JUMP a. Scope: see _names_kernels, 0 if names do not matter.
 BYTE, JUMP, SPLIT, CALL, LITERAL, STRING_OP, ACCEPT, COUNT_START, COUNT_NEXT, FAIL = 0, 1, 2, 3, 4, 5, 6, 7, 8, 9
 WIDTH = 4
-# A rule cell: start D-state (0: not computed yet), first instruction, sub of the first element.
-R_START, R_CODE, R_SUB = 0, 1, 2
-R_SIZE = 3
+# A rule cell: start D-state (0: not computed yet), first instruction, sub of the first element, the value if it is an item with one only.
+R_START, R_CODE, R_SUB, R_VALUE = 0, 1, 2, 3
+R_SIZE = 4
 
 # Fields of a D-state, from its id.
 D_FLAGS, D_CALLS, D_N_CALLS, D_ROW, D_N_LIVE, D_INLINE_BYTES, D_INLINE, D_LIVE, D_SCOPE, D_LEAST = 2, 3, 4, 5, 6, 7, 8, 12, 20, 21

@@ -32,7 +32,7 @@ from structgen.automata._arena import (
     has_room,
     intern,
 )
-from structgen.automata._names_kernels import CAPTURE, EXHAUSTIBLE
+from structgen.automata._names_kernels import CAPTURE, EXHAUSTIBLE, ITEM
 from structgen.automata._state_kernels import (
     D_FIELDS,
     D_FLAGS,
@@ -440,7 +440,7 @@ def _difference_walk(h, block, w, pair):
 @kernel("i8(i8, i8)")
 def _bump(capture, kind):
     """How many levels a part of a captured lexeme rises: tokens that end the name, or all if the names may run out."""
-    if not capture & CAPTURE:
+    if not capture & (CAPTURE | ITEM):
         return 0
     return 1 if capture & EXHAUSTIBLE else kind & 1
 
@@ -560,10 +560,11 @@ def _resolve_walk(h, w, block, pending):
             continue
         for i in range(h[called + W_N_PARTS]):
             kind = h[h[called + W_PARTS] + 2 * i + 1]
-            _add_part(h, block, h[h[called + W_PARTS] + 2 * i], 2 * min(MAX_LEVEL, (kind >> 1) + _bump(capture, kind)))
+            ends = kind & h[back + D_FLAGS] & HAS_ACCEPT  # both are bit 0
+            _add_part(h, block, h[h[called + W_PARTS] + 2 * i], 2 * min(MAX_LEVEL, (kind >> 1) + _bump(capture, kind)) + ends)
         for l in range(MAX_LEVEL + 1):
             rest = exit_trie(h, called, l)
-            if rest >= 0 and capture & CAPTURE:
+            if rest >= 0 and capture & (CAPTURE | ITEM):
                 rest = relevel(h, rest, min(MAX_LEVEL, l + 1))
             if rest < 0 or h[STATUS] != OK:
                 continue
@@ -574,7 +575,7 @@ def _resolve_walk(h, w, block, pending):
                     waiting += 1
                 continue
             for i in range(h[after + W_N_PARTS]):
-                _add_part(h, block, h[h[after + W_PARTS] + 2 * i], h[h[after + W_PARTS] + 2 * i + 1] & ~1)
+                _add_part(h, block, h[h[after + W_PARTS] + 2 * i], h[h[after + W_PARTS] + 2 * i + 1])
             for m in range(MAX_LEVEL + 1):
                 exits = h[after + W_EXITS + m]
                 for i in range(h[after + W_N_EXITS + m]):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from structgen.automata.ir import Bytes, Chars, Choice, Expr, Quoted, QuotedText, Regular, Repeat, Rule, Seq, Unique
+from structgen.automata.ir import Bytes, Chars, Choice, Expr, Item, Quoted, QuotedText, Regular, Repeat, Rule, Seq, Unique
 from structgen.automata.lexemes import effective_bounds
 from structgen.errors import LimitExceeded, StructgenError
 
@@ -26,6 +26,8 @@ def children(expr: Expr) -> tuple[Expr, ...]:
         return (expr.item,) if expr.separator is None else (expr.item, expr.separator)
     if isinstance(expr, Unique):
         return (expr.body,)
+    if isinstance(expr, Item):
+        return (expr.value,)
     if isinstance(expr, Rule):
         if expr.body is None:
             raise StructgenError(f"rule {expr.name!r} is used but not defined")
@@ -158,4 +160,6 @@ def _is_nullable(expr: Expr, known: set[int]) -> bool:
 def _is_capturing(expr: Expr, known: set[int]) -> bool:
     if isinstance(expr, Quoted):
         return expr.capture
+    if isinstance(expr, Item):
+        return True
     return not isinstance(expr, (Rule, Unique)) and any(id(child) in known for child in children(expr))

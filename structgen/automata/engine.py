@@ -171,7 +171,7 @@ class Engine:
         return self.write([0] * K.R_SIZE)
 
     def define_rule(self, cell: int, code: int, sub: int = 0) -> None:
-        self.arena[cell : cell + K.R_SIZE] = 0, code, sub
+        self.arena[cell : cell + K.R_VALUE] = 0, code, sub
 
     def name(self, text: str) -> int:
         """The id of a name, as scopes keep it."""
@@ -179,6 +179,13 @@ class Engine:
 
         data = text.encode()
         return self.call(name_id, self.write(list(data)), len(data))
+
+    def value(self, text: str) -> int:
+        """The id of the value of a JSON text, as scopes keep it."""
+        from structgen.automata._value_kernels import value_id
+
+        data = text.encode()
+        return self.call(value_id, self.write(list(data)), len(data))
 
     def n_words(self, rule: int) -> int:
         """How many names a captured lexeme has (its rule cell), -1 for more than anyone writes."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from structgen.automata.chardfa import CharDfa
 
-__all__ = ["EMPTY", "Bytes", "Chars", "Choice", "Expr", "Quoted", "QuotedText", "Regular", "Repeat", "Rule", "Seq", "Unique"]
+__all__ = ["EMPTY", "Bytes", "Chars", "Choice", "Expr", "Item", "Quoted", "QuotedText", "Regular", "Repeat", "Rule", "Seq", "Unique"]
 
 
 class Expr:
@@ -101,8 +101,20 @@ class Repeat(Expr):
 
 
 @dataclass(frozen=True, slots=True)
+class Item(Expr):
+    """A JSON value that is recorded in the innermost enclosing `Unique`: values that are equal as JSON (1 and 1.0, whatever the
+    order of keys and the spelling of strings) are not accepted again.
+
+    Front-ends see to it that whatever was begun can become a value not used yet: ``value`` has one value only (then ``only`` is
+    a JSON text of it), or every beginning of it can go on in infinitely many ways."""
+
+    value: Expr
+    only: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Unique(Expr):
-    """A scope in which all `Quoted` lexemes with ``capture`` have pairwise different values (as JSON strings, so
+    """A scope in which all `Item`s, and all `Quoted` lexemes with ``capture``, have pairwise different values (as JSON, so
     "a" and "\\u0061" are equal). Captures inside a `Rule` called from the body belong to that rule's own scopes.
 
     There are between ``min`` and ``max`` values, all of ``required`` among them. Where this says anything, and where there are

@@ -14,7 +14,7 @@ from structgen.automata import _names_kernels as N
 from structgen.automata import _state_kernels as K
 from structgen.automata.analysis import Analysis
 from structgen.automata.chardfa import CharDfa, literal
-from structgen.automata.ir import EMPTY, Bytes, Chars, Choice, Expr, Quoted, QuotedText, Regular, Repeat, Rule, Seq, Unique
+from structgen.automata.ir import EMPTY, Bytes, Chars, Choice, Expr, Item, Quoted, QuotedText, Regular, Repeat, Rule, Seq, Unique
 from structgen.automata.lexemes import effective_bounds, inexhaustible, lexeme_rule
 from structgen.automata.utf8 import byte_sequences
 from structgen.errors import LimitExceeded, StructgenError, UnsatisfiableSchema
@@ -73,6 +73,17 @@ class _Lowering:
                 self.engine.rules[expr] = cell
                 self.named.append(expr)
         return self.cells[id(expr)]
+
+
+    def item_cell(self, item: Item) -> int:
+        """The rule cell of an item with one value only, which it knows."""
+        if id(item) not in self.cells:
+            assert item.only is not None
+            value = self.engine.value(item.only)
+            cell = self.cells[id(item)] = self.engine.new_rule()
+            self.engine.arena[cell + K.R_VALUE] = value
+            self.queue.append((cell, item.value))
+        return self.cells[id(item)]
 
 
 class _Body:
@@ -169,6 +180,8 @@ class _Body:
             self._repeat(expr, depth)
         elif isinstance(expr, (Quoted, Regular)):
             self._lexeme(expr)
+        elif isinstance(expr, Item):
+            self._item(expr)
         elif isinstance(expr, (Rule, Unique)):
             self._call(self.lowering.cell(expr), nullable=self.facts.nullable(expr))
         else:
@@ -210,6 +223,15 @@ class _Body:
             free = bounds[1] < 0 and inexhaustible(expr.content) and not self.limited
             capture = N.CAPTURE | (0 if free else N.EXHAUSTIBLE) | (N.REQUIRED if expr.content in self.required else 0)
         self._call(lexeme_rule(self.engine, expr.content, True, bounds), capture=capture)
+
+    def _item(self, expr: Item) -> None:
+        cell, capture = self.lowering.cell(expr.value), 0
+        if self.in_scope and expr.only is None:
+            capture = N.ITEM
+        elif self.in_scope:
+            capture = N.ITEM | N.EXHAUSTIBLE
+            cell = self.lowering.item_cell(expr)
+        self._call(cell, capture=capture)
 
     def _is_inline(self, expr: Repeat) -> bool:
         """Whether a repetition needs no counter."""
@@ -292,7 +314,7 @@ class _Body:
         self.counting = False
 
     def _plain(self, expr: Expr) -> None:
-        if isinstance(expr, (Bytes, Chars, Quoted, Regular, Rule, Unique)) or self._names_stay(expr):
+        if isinstance(expr, (Bytes, Chars, Item, Quoted, Regular, Rule, Unique)) or self._names_stay(expr):
             self.emit(expr, 0)
         else:
             self._call(self.lowering.cell(expr), nullable=self.facts.nullable(expr))

@@ -379,7 +379,7 @@ def test_formats_are_assertions_unless_asked() -> None:
 @pytest.mark.parametrize(
     ("schema", "keyword", "pointer"),
     [
-        ({"properties": {"a/b": {"items": {"uniqueItems": True, "type": "array"}}}}, "uniqueItems", "/properties/a~1b/items/uniqueItems"),
+        ({"properties": {"a/b": {"items": {"uniqueItems": True, "contains": {}}}}}, "uniqueItems", "/properties/a~1b/items/uniqueItems"),
         ({"properties": {"a": {"pattern": "(?<=x)y("}}}, "pattern", "/properties/a/pattern"),
         ({"properties": {"a": {"format": "regex"}}}, "format", "/properties/a/format"),
         ({"$ref": "other.json"}, "$ref", "/$ref"),

@@ -1,23 +1,26 @@
 """The items of an array: by position for the prefix, counted repetition for the tail, a product of counters for ``contains``.
 
-``uniqueItems`` is enforced where the items are strings (by `ir.Unique`, as for keys) or a few known values; elsewhere it is refused.
+``uniqueItems`` is enforced by an `ir.Unique` scope of captured strings, as for keys, or of `ir.Item`s, where no beginning of an item
+is a dead end: an item is one of some single values, or of a kind that never runs out; elsewhere it is refused.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from dataclasses import replace
+from fractions import Fraction
 from itertools import combinations
 from typing import TYPE_CHECKING, NamedTuple
 
 from structgen.automata import ir
 from structgen.errors import UnsupportedSchema
-from structgen.grammars.numbers import NumberLimits
 
-from .digits import number_expr
 from .formulas import Formula
-from .normal import SCALARS, Norm
-from .shapes import ArrayShape, NumberShape, StringShape
-from .texts import n_texts, string_expr
+from .normal import NOTHING, SCALARS, Norm
+from .objects import has_endless_names
+from .shapes import ArrayShape, NumberShape, ObjectShape, StringShape, least_upper
+from .texts import is_inexhaustible, n_texts, string_expr
 
 if TYPE_CHECKING:
     from .lower import Lowering
@@ -28,8 +31,11 @@ MAX_STATES = 5_000
 """Most states of one array: positions x counters."""
 MAX_COUNTERS = 4
 """Most ``contains`` on one array."""
-MAX_UNIQUE = 8
-"""Most values, other than strings, that items which must differ may take."""
+MAX_UNIQUE = 1000
+"""Most single values among items that must differ."""
+MAX_PREFIX = 50
+"""Most items by position among items that must differ."""
+ZERO = Fraction(0)
 RULE_EVERY = 8
 """Nesting depth of expressions after which a rule is inserted."""
 
@@ -156,19 +162,26 @@ class _Body:
 
     def unique(self) -> ir.Expr | None:
         shape = self.shape
-        formula = shape.tail or self.formulas.true
-        norm = self.lowering.normaliser.norm(formula)
-        if shape.prefix or shape.contains:
-            raise self._not_unique("together with items by position or contains")
-        if not norm.arrays and not norm.objects:
-            if not norm.scalars and not norm.numbers:
-                return self._unique_strings(norm.strings)
-            if (values := _values(norm, self.lowering.limits.numbers)) is not None:
-                return self._unique_values(values)
-        raise self._not_unique("for items other than strings or a few known values")
+        if shape.contains:
+            raise self._not_unique("together with contains")
+        strings = self._strings_only()
+        if strings is not None and not shape.prefix:
+            return self._unique_strings(strings)
+        n = len(shape.prefix) if shape.max is None else min(len(shape.prefix), shape.max)
+        if n > MAX_PREFIX:
+            raise self._not_unique(f"for more than {MAX_PREFIX} items by position")
+        rest = self._unique_tail(n)
+        for i in range(n - 1, -1, -1):
+            rest = self._then(i, self._unique_item(i), rest)
+        return None if rest is None else ir.Seq((ir.Unique(rest), self.close))
 
     def _not_unique(self, why: str) -> UnsupportedSchema:
         return UnsupportedSchema(f"uniqueItems {why} cannot be enforced yet", keyword="uniqueItems", pointer=self.shape.unique)
+
+    def _strings_only(self) -> tuple[StringShape, ...] | None:
+        """The shapes of the items after the prefix if all of them are strings."""
+        norm = self.lowering.normaliser.norm(self.shape.tail or self.formulas.true)
+        return None if norm.scalars or norm.numbers or norm.arrays or norm.objects else norm.strings
 
     def _unique_strings(self, strings: tuple[StringShape, ...]) -> ir.Expr | None:
         found = [string_expr(text, self.lowering.limits.string_length, capture=True) for text in strings]
@@ -181,36 +194,87 @@ class _Body:
             return None
         return ir.Seq((ir.Unique(ir.Repeat(_either(texts), low, high, self.comma)), self.close))
 
-    def _unique_values(self, values: list[ir.Expr]) -> ir.Expr | None:
-        """One rule per set of values already written."""
-        high = len(values) if self.shape.max is None else min(self.shape.max, len(values))
-        if max(1, self.shape.min) > high:
+    def _then(self, i: int, items: list[ir.Expr], rest: ir.Expr | None) -> ir.Expr | None:
+        """Item i and what may follow it; nothing where there is no such item, or where more must follow and cannot."""
+        after: list[ir.Expr] = [ir.EMPTY] if i + 1 >= self.shape.min else []
+        if rest is not None:
+            after.append(ir.Seq((self.comma, rest)))
+        return ir.Seq((_either(items), _either(after))) if items and after else None
+
+    def _unique_item(self, i: int) -> list[ir.Expr]:
+        """Item i of the prefix, which must have a value left whatever the items before it are."""
+        formula = self.shape.prefix[i]
+        if self.lowering.normaliser.is_empty(formula):
+            return []
+        few, endless = self._items(formula)
+        if endless is None and len(few) <= i:
+            raise self._not_unique("where an item by position has few values")
+        return few if endless is None else [*few, endless]
+
+    def _unique_tail(self, n: int) -> ir.Expr | None:
+        """One or more items after the first n."""
+        low, high = max(1, self.shape.min - n), None if self.shape.max is None else self.shape.max - n
+        formula = self.shape.tail or self.formulas.true
+        if (high is not None and high < low) or self.lowering.normaliser.is_empty(formula):
             return None
-        rules: dict[frozenset[int], ir.Expr] = {}
-        for size in range(high - 1, -1, -1):
-            for used in combinations(range(len(values)), size):
-                rest: list[tuple[ir.Expr, ir.Expr]] = []
-                for i in set(range(len(values))) - set(used):
-                    end: list[ir.Expr] = [self.close] if size + 1 >= self.shape.min else []
-                    if size + 1 < high:
-                        end.append(ir.Seq((self.comma, rules[frozenset((*used, i))])))
-                    rest.append((values[i], _either(end)))
-                rules[frozenset(used)] = ir.Rule("items", ir.Choice(tuple(ir.Seq(pair) for pair in rest)))
-        return rules[frozenset()]
+        few, endless = self._items(formula)
+        if endless is None:
+            if n:
+                raise self._not_unique("where items by position are followed by items with few values")
+            high = least_upper(high, len(few))
+        if high is not None and high < low:
+            return None
+        return ir.Repeat(_either(few if endless is None else [*few, endless]), low, high, self.comma)
+
+    def _items(self, formula: Formula) -> tuple[list[ir.Expr], ir.Expr | None]:
+        """The items that satisfy a formula: those with a value of their own, and the others, which never run out."""
+        lowering = self.lowering
+        norm, depth = lowering.normaliser.norm(formula), lowering.below(self.depth)
+        few, rest = values_apart(norm)
+        if len(few) > MAX_UNIQUE:
+            raise self._not_unique(f"for more than {MAX_UNIQUE} single values")
+        if not all(endless(lowering, shape) for shapes in rest[1:] for shape in shapes):
+            raise self._not_unique("for values of which some, once begun, can only be finished in few ways")
+        items: list[ir.Expr] = [ir.Item(lowering.of_norm(one, depth, formula.pointer), text) for text, one in few.items()]
+        return items, ir.Item(lowering.of_norm(rest, depth, formula.pointer)) if any(rest) else None
 
 
-def _values(norm: Norm, limits: NumberLimits) -> list[ir.Expr] | None:
-    """The expressions of the values one by one, if they are few."""
-    if any(shape.values is None for group in (norm.numbers, norm.strings) for shape in group):
-        return None
-    found: list[ir.Expr] = [ir.Bytes(text) for kind, text in SCALARS if norm.scalars & kind]
+def values_apart(norm: Norm) -> tuple[dict[str, Norm], Norm]:
+    """The values that a normal form names one by one, and zero, whose spellings lead nowhere else: each as a JSON text and a normal
+    form of its own, and the rest of it."""
+    few = {text.decode(): NOTHING._replace(scalars=kind) for kind, text in SCALARS if norm.scalars & kind}
     for number in norm.numbers:
-        for x in sorted(number.values or ()):
-            expr, _ = number_expr((NumberShape(values=frozenset([x]), plain=number.plain),), limits)
-            found += [expr] if expr is not None else []
+        for x in sorted(number.values or ({ZERO} if ZERO in number else ())):
+            few[json_number(x)] = NOTHING._replace(numbers=(NumberShape(values=frozenset([x]), plain=number.plain),))
     for string in norm.strings:
-        found += [ir.QuotedText(text) for text in sorted(string.values or ())]
-    return found if len(found) <= MAX_UNIQUE else None
+        for text in sorted(string.values or ()):
+            few[json.dumps(text)] = NOTHING._replace(strings=(StringShape(values=frozenset([text])),))
+    numbers = tuple(replace(shape, excluded=shape.excluded | {ZERO}) for shape in norm.numbers if shape.values is None)
+    strings = tuple(shape for shape in norm.strings if shape.values is None)
+    return few, Norm(0, numbers, strings, norm.arrays, norm.objects)
+
+
+def endless(lowering: Lowering, shape: object) -> bool:
+    """Whether every beginning of a value of this shape can go on in infinitely many ways; False may mean "not known".
+
+    Numbers end after the digits that the limits allow, which counts as endless, as with strings without a greatest length."""
+    if isinstance(shape, NumberShape):
+        return shape.low is None or shape.high is None
+    if isinstance(shape, StringShape):
+        return shape.max is None and is_inexhaustible(shape)
+    if isinstance(shape, ArrayShape):
+        more = shape.max is None and all(c.max is None for c in shape.contains) and not shape.unique
+        return more and not (shape.tail is not None and lowering.normaliser.is_empty(shape.tail))
+    assert isinstance(shape, ObjectShape)
+    return shape.max is None and has_endless_names(lowering, shape)
+
+
+def json_number(x: Fraction) -> str:
+    """A JSON text of a number; all numbers of schemas are decimal fractions."""
+    digits = 0
+    while x.denominator != 1:
+        x, digits = x * 10, digits + 1
+    return f"{x.numerator}e-{digits}" if digits else str(x.numerator)
 
 
 def _either(choices: list[ir.Expr]) -> ir.Expr:

@@ -60,12 +60,13 @@ class Lowering:
         found = self._values.get(key)
         if found is None:
             try:
-                found = self._values[key] = self._lowered(norm, depth, formula.pointer)
+                found = self._values[key] = self.of_norm(norm, depth, formula.pointer)
             except (LimitExceeded, UnsupportedSchema) as error:
                 raise _located(error, formula.pointer) from None
         return found
 
-    def _lowered(self, norm: Norm, depth: int, pointer: str) -> ir.Expr:
+    def of_norm(self, norm: Norm, depth: int, pointer: str) -> ir.Expr:
+        """The JSON texts of the values of a normal form."""
         if norm == ANYTHING and self.layout.indent is None and self.formulas is not _SHARED:
             return any_value(self.options)
         parts: list[ir.Expr] = [ir.Bytes(text) for kind, text in SCALARS if norm.scalars & kind]
@@ -122,6 +123,6 @@ def any_value(options: Options) -> ir.Rule:
     lowering = Lowering(_SHARED, Normaliser(_SHARED), options)
     rule = ir.Rule("value")
     lowering._values[ANYTHING, 0] = rule
-    body = lowering._lowered(ANYTHING, 0, "")
+    body = lowering.of_norm(ANYTHING, 0, "")
     lowering.run(_SHARED.true)
     return rule.define(body)

@@ -18,7 +18,7 @@ from .formulas import ARRAY, BOOLEAN, FALSE, NULL, NUMBER, OBJECT, STRING, TRUE,
 from .shapes import ArrayShape, NumberShape, ObjectShape, StringShape
 from .texts import text_is_empty
 
-__all__ = ["ANYTHING", "SCALARS", "Norm", "Normaliser"]
+__all__ = ["ANYTHING", "NOTHING", "SCALARS", "Norm", "Normaliser"]
 
 MAX_SHAPES = 2000
 """Most alternatives of one kind that a normal form may have."""

@@ -27,7 +27,7 @@ from .texts import finite_words, n_texts, string_expr, text_is_empty, text_langu
 if TYPE_CHECKING:
     from .lower import Lowering
 
-__all__ = ["object_body"]
+__all__ = ["has_endless_names", "object_body"]
 
 MAX_STATES = 20_000
 """Most states of one object: properties x counts x demands."""
@@ -309,6 +309,12 @@ class _Body:
         for i, member in enumerate(members):
             parts += [self.comma] * (i > 0) + [member, ir.Repeat(ir.Seq((self.comma, free)))]
         yield ir.Seq(tuple(parts))
+
+
+def has_endless_names(lowering: Lowering, shape: ObjectShape) -> bool:
+    """Whether objects of this shape can always have one more property."""
+    found = regions(lowering, shape, property_names(shape))
+    return n_texts([name for region in found for name in region.names]) is None
 
 
 def property_names(shape: ObjectShape) -> list[str]:

@@ -74,6 +74,8 @@ def _holds(expr: ir.Expr | None, holds: Callable[[ir.Expr], bool]) -> bool:
         return expr.min == 0 or holds(expr.item)
     if isinstance(expr, ir.Unique):
         return holds(expr.body)
+    if isinstance(expr, ir.Item):
+        return holds(expr.value)
     if isinstance(expr, ir.Regular):
         return not chardfa.is_empty(expr.dfa)
     if isinstance(expr, ir.Quoted):

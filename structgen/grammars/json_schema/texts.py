@@ -11,6 +11,7 @@ from functools import lru_cache, reduce
 
 from structgen.automata import chardfa, ir
 from structgen.automata.chardfa import CharDfa
+from structgen.automata.lexemes import inexhaustible
 
 from .shapes import Language, StringShape
 
@@ -129,6 +130,12 @@ def string_expr(shape: StringShape, limit: int | None, *, capture: bool = False)
     if endless and limit is not None and not capture:
         high = max(limit, 2 * low)
     return ir.Quoted(dfa, low, high, capture)
+
+
+def is_inexhaustible(shape: StringShape) -> bool:
+    """Whether every beginning of a string of this shape can go on for ever."""
+    found = window(shape)
+    return found is not None and found[2] is None and inexhaustible(found[0])
 
 
 MANY = 1_000_000
