@@ -9,8 +9,9 @@ leading space) do not count. A decoder step that is not understood is an error, 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
+from operator import index
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,6 +28,7 @@ __all__ = [
     "pieces_by_id",
     "read_tokenizer_json",
     "sentencepiece",
+    "token_ids",
 ]
 
 Step = dict[str, Any]
@@ -44,6 +46,24 @@ class TokenTable(NamedTuple):
     special: dict[str, int]
     eos: tuple[int, ...]
     added: frozenset[int] = frozenset()
+
+
+def token_ids(value: Any, *, unset: bool = False) -> tuple[int, ...]:
+    """Ids as people and configurations write them: none, one or several; ``unset``: -1 is none, as in configurations."""
+    value = value.tolist() if hasattr(value, "tolist") else value
+    several = isinstance(value, Iterable) and not isinstance(value, (str, bytes, Mapping))
+    ids = value if several else () if value is None else (value,)
+    return tuple(_token_id(i) for i in ids if not (unset and i == -1))
+
+
+def _token_id(value: Any) -> int:
+    try:
+        i = -1 if isinstance(value, bool) else int(index(value))
+    except TypeError:
+        i = -1
+    if not 0 <= i < MAX_IDS:
+        raise VocabularyError(f"token ids are integers from 0 to {MAX_IDS - 1}, found {repr(value)[:80]}")
+    return i
 
 
 def _byte_level_alphabet() -> dict[str, int]:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -25,8 +26,9 @@ from structgen._token_bytes import (
     pieces_by_id,
     read_tokenizer_json,
     sentencepiece,
+    token_ids,
 )
-from structgen.errors import VocabularyError
+from structgen.errors import StructgenError, VocabularyError
 
 __all__ = ["CallableEncoder", "Source", "eos_ids", "source_of", "source_of_file"]
 
@@ -73,11 +75,13 @@ def source_of_file(path: Path) -> Source:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise VocabularyError(f"cannot read the tokenizer file {path}: {error.strerror or error}") from error
+        raise VocabularyError(error.strerror or str(error)) from error
     if content[:1] == b"\n":  # field 1 of a protocol buffer: the pieces of a SentencePiece model
         from sentencepiece import SentencePieceProcessor
 
-        return _sentencepiece_source(SentencePieceProcessor(model_proto=content))
+        with _loading("sentencepiece"):
+            processor = SentencePieceProcessor(model_proto=content)
+        return _sentencepiece_source(processor)
     if b'"token_bytes"' in content:
         return _tekken_file_source(content, path)
     eos_name, eos = _declared_eos(path.parent)
@@ -85,10 +89,17 @@ def source_of_file(path: Path) -> Source:
 
 
 def eos_ids(value: Any) -> tuple[int, ...]:
-    """End-of-sequence ids from what configurations hold: nothing, one id, or several."""
-    if value is None:
-        return ()
-    return tuple(dict.fromkeys(map(int, value))) if isinstance(value, Iterable) else (int(value),)
+    """End-of-sequence ids from what configurations hold: nothing (which may be written -1), one id, or several."""
+    return tuple(dict.fromkeys(token_ids(value, unset=True)))
+
+
+@contextmanager
+def _loading(library: str) -> Iterator[None]:
+    """Around what a library does with a file: each has its own exceptions."""
+    try:
+        yield
+    except Exception as error:
+        raise VocabularyError(f"{library} cannot load this file: {type(error).__name__}: {error}") from error
 
 
 def _comes_from(value: Any, module: str) -> bool:
@@ -123,7 +134,7 @@ def _tokenizer_in(folder: Path) -> Path:
     for name in ("tokenizer.json", "tekken.json", "tokenizer.model"):
         if (folder / name).is_file():
             return folder / name
-    raise VocabularyError(f"there is no tokenizer.json, tekken.json or tokenizer.model in {folder}")
+    raise VocabularyError("there is no tokenizer.json, tekken.json or tokenizer.model in this folder")
 
 
 def _json_source(content: bytes, origin: Any, *, eos: tuple[int, ...] = (), eos_name: str = "", control: Iterable[int] = ()) -> Source:
@@ -194,11 +205,9 @@ class JsonEncoder:
     def _tokenizer(self) -> Any:
         import tokenizers
 
-        try:
+        with _loading("tokenizers"):
             content = self._origin.read_text("utf-8") if isinstance(self._origin, Path) else self._origin.to_str()
             tokenizer = tokenizers.Tokenizer.from_str(content)
-        except Exception as error:  # the library raises plain Exception
-            raise VocabularyError(f"tokenizers cannot load this tokenizer.json: {error}") from error
         tokenizer.no_truncation()
         tokenizer.no_padding()
         tokenizer.encode_special_tokens = True
@@ -243,7 +252,10 @@ class CallableEncoder:
     prefix_space = False
 
     def encode(self, text: str) -> list[int]:
-        return list(self.function(text))
+        try:
+            return list(token_ids(list(self.function(text))))
+        except Exception as error:  # of any kind: the function is the user's
+            raise StructgenError(f"encode({text[:40]!r}) of this vocabulary: {type(error).__name__}: {error}") from error
 
     def normalize(self, text: str) -> str:
         return text
@@ -292,7 +304,8 @@ class TekkenEncoder:
             from mistral_common.tokens.tokenizers.tekken import Tekkenizer
         except ImportError as error:
             raise VocabularyError("reading a Tekken file takes mistral-common: pip install mistral-common") from error
-        return Tekkenizer.from_file(self._origin)
+        with _loading("mistral-common"):
+            return Tekkenizer.from_file(self._origin)
 
     def encode(self, text: str) -> list[int]:
         return list(self.tokenizer.encode(text, bos=False, eos=False))

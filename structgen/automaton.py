@@ -60,6 +60,7 @@ class TokenAutomaton(Machine):
         They are the tokens that the tokenizer itself gives for the bytes that must follow, cut before the first one that
         could merge with what comes after them; without a tokenizer, the tokens that are the only one allowed.
         """
+        state = self._checked(state)
         if self.vocab.encode is None:
             return self._single_tokens(state)
         text, complete = self._forced_bytes(state)

@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from structgen.errors import VocabularyError
+
 __all__ = ["keep_allowed", "pack_tokens", "unpack"]
 
 Words = npt.NDArray[np.uint32]
@@ -33,10 +35,18 @@ def keep_allowed(scores: torch.Tensor, allowed: Words) -> torch.Tensor:
 
     Where that leaves nothing, because whatever ran before (bad words, n-gram blocking) had already excluded every token
     that may follow, those tokens get the score 0: the constraint is the stronger promise, and a row of -inf cannot be sampled.
+    Raises `VocabularyError` where not one allowed token is among the logits.
     """
     kept = _lower_on_cpu(scores, allowed) if scores.device.type == "cpu" else _select_on_device(scores, allowed)
     lost = kept.amax(dim=-1, keepdim=True) == -torch.inf
-    return kept.masked_fill(lost & _unpacked(scores, allowed), 0.0) if bool(lost.any()) else kept
+    return _restored(kept, lost, _unpacked(scores, allowed)) if bool(lost.any()) else kept
+
+
+def _restored(kept: torch.Tensor, lost: torch.Tensor, allowed: torch.Tensor) -> torch.Tensor:
+    if not bool(allowed.any(dim=-1).all()):
+        logits = kept.shape[-1]
+        raise VocabularyError(f"no token may follow: those the constraint allows are stop tokens, or beyond the model's {logits} logits")
+    return kept.masked_fill(lost & allowed, 0.0)
 
 
 def _lower_on_cpu(scores: torch.Tensor, allowed: Words) -> torch.Tensor:

@@ -23,8 +23,10 @@ import numpy.typing as npt
 import torch
 from transformers import LogitsProcessor as _LogitsProcessor
 
+from structgen._token_sources import eos_ids
 from structgen.errors import StructgenError, VocabularyError
 from structgen.masking import Words, keep_allowed, pack_tokens
+from structgen.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from structgen.automaton import TokenAutomaton
@@ -34,6 +36,7 @@ __all__ = ["LogitsProcessor", "stop_token_ids"]
 DEAD = -1  # outside the language
 FINISHED = -2  # past a stop token that was allowed
 FREE = -3  # a row without a constraint
+INTEGERS = frozenset({torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64})
 SEEN_PREFIXES = 1 << 16  # prefixes remembered, the least recently used forgotten first
 
 Tokens = npt.NDArray[np.int64]
@@ -79,6 +82,7 @@ class LogitsProcessor(_LogitsProcessor):
         if all(constraint is None for constraint in per_prompt):
             raise StructgenError("expected a constraint, or a list of constraints with one per prompt")
         self._automata = [_automaton(constraint, tokenizer) for constraint in per_prompt]
+        _check_vocabularies(self._automata, tokenizer)
         self._stops = _stop_set(self._automata, generation_config, eos_token_id)
         self._stop_words = pack_tokens(self._stops)
         self._text_words = ~pack_tokens(self._stops | _vocabulary_stops(self._automata))
@@ -101,14 +105,16 @@ class LogitsProcessor(_LogitsProcessor):
         the tokens of another tokenizer) get only stop tokens. It shares the automata, so many can be in use at once.
         """
         bound = copy(self)
-        prompts = input_ids.reshape(-1, input_ids.shape[-1]).clone()
-        self._check_rows(len(prompts))
-        bound._generation = _Generation(prompts, pinned=True)
+        prompts = input_ids[None] if isinstance(input_ids, torch.Tensor) and input_ids.ndim == 1 else input_ids
+        self._check_rows(prompts)
+        bound._generation = _Generation(prompts.clone(), pinned=True)
         return bound
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         """The scores ([rows, logits]) with -inf where a token may not follow its row of ``input_ids`` ([rows, length])."""
-        self._check_rows(len(input_ids))
+        self._check_rows(input_ids)
+        if not (_is_matrix(scores) and scores.is_floating_point() and len(scores) == len(input_ids)):
+            raise StructgenError(f"scores must be floats, [{len(input_ids)}, logits], found {_described(scores)}")
         states = self._states(input_ids)
         if min(self._stops) >= scores.shape[-1]:
             if all(state == DEAD for state in states):
@@ -116,8 +122,10 @@ class LogitsProcessor(_LogitsProcessor):
             raise VocabularyError(f"none of the stop tokens {self.stop_token_ids} is among the model's {scores.shape[-1]} logits")
         return keep_allowed(scores, self._allowed(states, scores.shape[-1]))
 
-    def _check_rows(self, rows: int) -> None:
-        n = len(self._automata)
+    def _check_rows(self, input_ids: Any) -> None:
+        if not (_is_matrix(input_ids) and len(input_ids) and (input_ids.dtype in INTEGERS or not input_ids.numel())):
+            raise StructgenError(f"input_ids must be a tensor of token ids, [rows, length], found {_described(input_ids)}")
+        rows, n = len(input_ids), len(self._automata)
         if rows % n:
             raise StructgenError(f"{rows} rows cannot be shared among {n} constraints: give one constraint, or one per prompt")
 
@@ -235,12 +243,38 @@ class _Generation:
 
 
 def stop_token_ids(source: Any) -> frozenset[int]:
-    """The stop tokens of a generation config (or a model that has one), an id, or several ids."""
+    """The stop tokens of a generation config (or a model that has one), an id, or several ids; None and -1 are none."""
     config = getattr(source, "generation_config", source)
     ids = getattr(config, "eos_token_id", None) if hasattr(config, "eos_token_id") else config
-    if ids is None:
-        return frozenset()
-    return frozenset([ids] if isinstance(ids, int) else (int(i) for i in ids))
+    return frozenset(eos_ids(ids))
+
+
+def _is_matrix(value: Any) -> bool:
+    return isinstance(value, torch.Tensor) and value.ndim == 2
+
+
+def _described(value: Any) -> str:
+    return f"{value.dtype} {list(value.shape)}" if isinstance(value, torch.Tensor) else type(value).__name__
+
+
+def _check_vocabularies(automata: list[TokenAutomaton | None], tokenizer: Any) -> None:
+    vocabularies = [automaton.vocab for automaton in automata if automaton is not None]
+    if isinstance(tokenizer, Vocabulary):
+        vocabularies.append(tokenizer)
+    for vocab in vocabularies[1:]:
+        if not _agree(vocabularies[0], vocab):
+            raise VocabularyError(f"the constraints are for different vocabularies: {vocabularies[0]} and {vocab}")
+
+
+def _agree(a: Vocabulary, b: Vocabulary) -> bool:
+    """Whether no token stands for two texts. (One may know more of what is no text, such as stop tokens.)"""
+    if a is b or a == b:
+        return True
+    n = min(a.size, b.size)
+    lengths = np.diff(a.offsets[: n + 1]), np.diff(b.offsets[: n + 1])
+    both = (lengths[0] > 0) & (lengths[1] > 0)
+    text, other = (v.data[: v.offsets[n]][np.repeat(both, length)] for v, length in zip((a, b), lengths, strict=True))
+    return np.array_equal(lengths[0][both], lengths[1][both]) and np.array_equal(text, other)
 
 
 def _stop_set(automata: list[TokenAutomaton | None], generation_config: Any, eos_token_id: Any) -> frozenset[int]:

@@ -16,6 +16,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache, cached_property
+from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeAlias, final
@@ -26,7 +27,7 @@ from numpy.typing import NDArray
 
 from structgen import _token_audit, _token_bytes, _token_sources
 from structgen._token_audit import Encoder, audit
-from structgen._token_bytes import MAX_IDS, TokenTable
+from structgen._token_bytes import MAX_IDS, TokenTable, token_ids
 from structgen._token_sources import CallableEncoder, Source, eos_ids, source_of, source_of_file
 from structgen.automata import trie
 from structgen.automata.diskcache import code_version, load_arrays, store_arrays
@@ -61,9 +62,8 @@ class Vocabulary:
 
     def __init__(self, offsets: Offsets, data: Data, special: Mapping[str, int], eos: tuple[int, ...], encoder: Encoder | None) -> None:
         """For `from_bytes` and its like; takes the arrays over."""
-        highest = max((*special.values(), *eos), default=-1)
-        if min((*special.values(), *eos), default=0) < 0 or highest >= MAX_IDS:
-            raise VocabularyError(f"the ids of special and end-of-sequence tokens must be from 0 to {MAX_IDS - 1}")
+        eos = tuple(dict.fromkeys(token_ids(eos)))
+        highest = max((*token_ids(special.values()), *eos), default=-1)
         if highest >= len(offsets) - 1:
             offsets = np.append(offsets, np.full(highest + 2 - len(offsets), offsets[-1]))
         self.__dict__.update(_text=(offsets, data), _eos=eos, _encoder=encoder)
@@ -93,7 +93,10 @@ class Vocabulary:
         A ``tokenizer.json`` does not say which token ends a sequence: that is read from the ``tokenizer_config.json`` and
         ``generation_config.json`` beside it; where there are none, use `with_eos`.
         """
-        return _from_source(source_of_file(Path(path).absolute()))
+        try:
+            return _from_source(source_of_file(Path(path).absolute()))
+        except ValueError as error:
+            raise VocabularyError(f"cannot read the tokenizer in {str(path)!r}: {error}") from error
 
     @staticmethod
     def from_bytes(
@@ -111,16 +114,21 @@ class Vocabulary:
         >>> v.size, v.decode([0, 1, 3]), v.eos_token_ids
         (4, b'aab', frozenset({3}))
         """
-        named, texts = dict(special or {}), [bytes(_checked(i, token)) for i, token in enumerate(tokens)]
+        listed = list(islice(tokens, MAX_IDS + 1))
+        if len(listed) > MAX_IDS:
+            raise VocabularyError(f"a vocabulary has at most {MAX_IDS} tokens")
+        if encode is not None and not callable(encode):
+            raise VocabularyError(f"encode is a function from text to token ids, found {encode!r}")
+        named, texts = _named(special or {}), [bytes(_checked(i, token)) for i, token in enumerate(listed)]
         for i in named.values():
             if 0 <= i < len(texts):
                 texts[i] = b""
         encoder = CallableEncoder(encode) if encode is not None else None
-        return _from_table(TokenTable(texts, named, eos_ids(eos_token_id)), encoder)
+        return _from_table(TokenTable(texts, named, token_ids(eos_token_id)), encoder)
 
     def with_eos(self, ids: int | Iterable[int] | None) -> Vocabulary:
         """The same vocabulary with these end-of-sequence tokens instead of its own; the first is ``eos_token_id``."""
-        return Vocabulary(*self._text, self.special, eos_ids(ids), self._encoder)
+        return Vocabulary(*self._text, self.special, token_ids(ids), self._encoder)
 
     def token_bytes(self, token: int) -> bytes:
         """The bytes of a token; b"" for tokens that are not text and ids beyond the vocabulary (padding rows of a model)."""
@@ -223,6 +231,12 @@ def _state_of(tokenizer: Any) -> tuple[Any, ...] | None:
     added = tuple((i, token.content, token.special) for i, token in sorted(backend.get_added_tokens_decoder().items()))
     decoder = backend.decoder.__getstate__() if backend.decoder is not None else None
     return id(backend), backend.get_vocab_size(), added, decoder, eos_ids(tokenizer.eos_token_id), tuple(tokenizer.all_special_ids)
+
+
+def _named(special: Mapping[str, int]) -> dict[str, int]:
+    if not isinstance(special, Mapping) or not all(isinstance(name, str) for name in special):
+        raise VocabularyError("special is a mapping from the names of tokens (str) to their ids")
+    return dict(zip(special, token_ids(special.values()), strict=True))
 
 
 def _checked(i: int, token: bytes | None) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from functools import cache
 from random import Random
 from typing import Any
@@ -278,3 +279,124 @@ def test_no_token_leads_where_no_tokens_go_on() -> None:
     assert automaton.advance(automaton.initial, 2) == automaton.dead
     with pytest.raises(sg.UnsatisfiableSchema):
         sg.compile({"type": "null"}, vocabulary)
+
+
+# Misuse.
+
+
+@cache
+def small() -> Any:
+    automaton = sg.compile({"enum": ["aab", "bc"]}, toys()[0].vocabulary)
+    automaton.allowed(automaton.initial)
+    return automaton
+
+
+CALLS = {
+    "mask": lambda automaton, state: automaton.mask(state),
+    "allowed": lambda automaton, state: automaton.allowed(state),
+    "advance": lambda automaton, state: automaton.advance(state, 34),
+    "advance_bytes": lambda automaton, state: automaton.advance_bytes(state, b'"'),
+    "next_bytes": lambda automaton, state: automaton.next_bytes(state),
+    "is_accepting": lambda automaton, state: automaton.is_accepting(state),
+    "explain": lambda automaton, state: automaton.explain(state),
+    "forced": lambda automaton, state: automaton.forced(state),
+    "fill_masks": lambda automaton, state: automaton.fill_masks([state], np.zeros((1, 9), np.int32)),
+}
+NO_STATES = [1, 3, 7, 31, 10**6, 10**9, 10**12, 10**30, -2, -100, 2.5, None, "x", "+1", "-1", "+2", "top"]
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("state", NO_STATES, ids=str)
+def test_what_is_no_state_is_refused(call: str, state: Any) -> None:
+    automaton = small()
+    near = {"+1": 1, "-1": -1, "+2": 2}
+    if state in near:
+        state = automaton.initial + near[state]
+    elif state == "top":
+        state = int(automaton._engine.arena[0])
+    with pytest.raises(sg.StructgenError, match="is not a state"):
+        CALLS[call](automaton, state)
+
+
+def test_no_offset_but_those_of_states_is_a_state() -> None:
+    """Whatever lies in the arena: what is taken for a state is one that was returned or found on the way."""
+    vocabulary = sg.Vocabulary.from_bytes([*toys()[0].tokens, b"of this test alone"], eos_token_id=256)
+    automaton = sg.compile({"enum": ["ab", "bc"]}, vocabulary)
+    found, todo = {automaton.dead, 0, automaton.initial}, [automaton.initial]
+    for state in todo:
+        for byte in automaton.next_bytes(state):
+            following = automaton.advance_bytes(state, bytes([byte]))
+            if following not in found:
+                found.add(following)
+                todo.append(following)
+    taken = set()
+    arena = automaton._engine.arena
+    for offset in [-1, 0, *np.flatnonzero(arena[: int(arena[0])] & 15 == 3) - 1]:
+        try:
+            automaton.is_accepting(int(offset))
+            taken.add(int(offset))
+        except sg.StructgenError:
+            pass
+    assert taken == found
+
+
+@pytest.mark.parametrize("kind", [np.int32, np.int64, np.uint32, "torch"], ids=str)
+def test_integers_of_other_kinds_are_the_same(kind: Any) -> None:
+    number = pytest.importorskip("torch").tensor if kind == "torch" else kind
+    automaton = small()
+    first = automaton.advance(automaton.initial, 34)
+    states = [automaton.initial, first, automaton.advance(first, 97), automaton.advance(first, 98)]
+    wanted = [[automaton.advance(state, token) for token in range(257)] for state in states]
+    fresh = copy(automaton)
+    fresh._next, fresh._masks = {}, {}
+    assert [[fresh.advance(number(state), number(token)) for token in range(257)] for state in states] == wanted
+    assert [fresh.advance(states[0], np.uint8(token)) for token in range(256)] == wanted[0][:256]
+    for state in states:
+        assert fresh.mask(number(state)) is automaton.mask(state)
+        assert fresh.is_accepting(number(state)) == automaton.is_accepting(state)
+        assert fresh.next_bytes(number(state)) == automaton.next_bytes(state)
+
+
+NO_TOKENS = [34.0, 34.5, float("nan"), float("inf"), None, '"', b'"', [34], np.float32(34), np.array([34, 35])]
+
+
+@pytest.mark.parametrize("token", NO_TOKENS, ids=str)
+def test_what_is_no_integer_is_a_bad_token(token: Any) -> None:
+    automaton = small()
+    for state in (automaton.initial, np.int32(automaton.initial), automaton.dead, 0):
+        assert automaton.advance(state, token) == automaton.dead
+
+
+WORDS = 9
+
+
+@pytest.mark.parametrize(
+    "out",
+    [
+        *(np.full((2, 4 * WORDS), 7, dtype) for dtype in (np.int64, np.uint64, np.float32, np.float64, np.uint8, np.int8, bool, ">i4")),
+        *(np.full(shape, 7, np.int32) for shape in (WORDS, (2, WORDS - 1), (1, WORDS), (2, WORDS, 2), (0, WORDS))),
+        [[7] * WORDS] * 2,
+        None,
+        7,
+    ],
+    ids=lambda out: f"{out.dtype}{out.shape}" if isinstance(out, np.ndarray) else type(out).__name__,
+)
+def test_fill_masks_refuses_what_masks_cannot_be_written_to(out: Any) -> None:
+    before = np.array(out, copy=True)
+    with pytest.raises(sg.StructgenError, match="masks are written to int32 or uint32"):
+        small().fill_masks([small().initial] * 2, out)
+    assert np.array_equal(out, before)
+
+
+@pytest.mark.parametrize("make", [list, tuple, iter, np.array, lambda states: pytest.importorskip("torch").tensor(states)])
+def test_fill_masks_clears_the_padding_of_its_rows_and_touches_no_others(make: Any) -> None:
+    automaton, out = small(), np.full((5, WORDS + 1), -1, np.int32)
+    automaton.fill_masks(make([automaton.initial, automaton.dead]), out)
+    assert np.array_equal(out[0, :WORDS].view(np.uint32), automaton.mask(automaton.initial)) and out[0].any()
+    assert not out[1].any() and not out[:2, WORDS:].any() and (out[2:] == -1).all()
+
+
+@pytest.mark.parametrize("data", ["x", [34], 5, None], ids=str)
+def test_bytes_are_bytes(data: Any) -> None:
+    with pytest.raises(TypeError, match="bytes-like"):
+        small().advance_bytes(small().initial, data)

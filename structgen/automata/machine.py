@@ -8,15 +8,18 @@ per content and handed out as read-only views.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from operator import index
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from structgen.automata import _arena as A
+from structgen.automata._pushdown_kernels import S_ACCEPTING
 from structgen.automata.engine import Engine
 from structgen.automata.ir import Expr
 from structgen.automata.lowering import lower
-from structgen.errors import UnsatisfiableSchema
+from structgen.errors import StructgenError, UnsatisfiableSchema
 
 __all__ = ["DEAD", "Machine", "MaskRow"]
 
@@ -78,7 +81,9 @@ class Machine:
             raise UnsatisfiableSchema("the vocabulary has no tokens that spell a valid text")
 
     def advance(self, state: int, token: int) -> int:
-        """The state after a token; ``dead`` (-1) where it is not allowed. Never raises for a bad token."""
+        """The state after a token; ``dead`` (-1) where it is not allowed. Never raises for a bad token, only for a bad state."""
+        if type(state) is not int or type(token) is not int:
+            return self._advance_unusual(state, token)
         if not 0 <= token < self._size:
             return DEAD
         key = state << 24 | token
@@ -89,14 +94,33 @@ class Machine:
             following = self._next[key] = self._advance(state, token)
         return following
 
+    def _advance_unusual(self, state: Any, token: Any) -> int:
+        """`advance` for what may stand for plain integers (numpy, torch): their arithmetic could wrap."""
+        state = self._checked(state)
+        try:
+            token = int(index(token))
+        except TypeError:
+            return DEAD
+        return self.advance(state, token)
+
     def _advance(self, state: int, token: int) -> int:
-        token = int(token)
+        state = self._checked(state)
         if state == DEAD:
             return DEAD
         if token in self._eos:
             return FINISHED if state == FINISHED or self.is_accepting(state) else DEAD
         following = DEAD if state == FINISHED else self._engine.advance(state, token)
         return following if self._spellable(following) else DEAD
+
+    def _checked(self, state: Any) -> int:
+        """The state as a plain integer. A kernel follows its words blindly, so what is none is refused here."""
+        try:
+            found = int(index(state))
+        except TypeError:
+            found = DEAD - 1
+        if found in self._masks or found in (DEAD, FINISHED) or _is_state(self._engine, found):
+            return found
+        raise StructgenError(f"{state!r} is not a state of this automaton: states are its `initial` and what `advance` returned")
 
     def _spellable(self, start: int) -> bool:
         """Whether tokens lead on from here to an end. Only a small vocabulary without some single byte is asked: there the
@@ -128,6 +152,7 @@ class Machine:
         """The allowed tokens, uint32 [ceil(V / 32)]: bit t & 31 of word t >> 5 is token t. Read-only, valid for ever."""
         row = self._masks.get(state)
         if row is None:
+            state = self._checked(state)
             row = self._masks[state] = self._compute_mask(state)
         return row
 
@@ -158,17 +183,18 @@ class Machine:
 
     def fill_masks(self, states: Iterable[int], out: Any) -> None:
         """Write the masks of the states to the rows of ``out``: [B, ceil(V / 32)] int32 or uint32, numpy or torch CPU.
-        Words beyond this vocabulary (padded logits) are cleared."""
-        rows = out.numpy() if hasattr(out, "numpy") else out
-        bits = rows.view(np.uint32)
+        Words beyond this vocabulary (padded logits) are cleared, rows beyond the states left alone."""
+        masks = [self.mask(state) for state in (states.tolist() if hasattr(states, "tolist") else states)]
         words = self._rows.words
-        for i, state in enumerate(states):
-            bits[i, :words] = self.mask(int(state))
-        bits[:, words:] = 0
+        bits = _writable_bits(out, len(masks), words)
+        for row, mask in zip(bits, masks, strict=False):
+            row[:words] = mask
+            row[words:] = 0
 
     def is_accepting(self, state: int) -> bool:
         """Whether the output may end here."""
-        return state == FINISHED or (state > FINISHED and bool(self._engine.arena[state + 4]))
+        state = self._checked(state)
+        return state == FINISHED or (state > FINISHED and bool(self._engine.arena.item(state + S_ACCEPTING)))
 
     def allowed(self, state: int) -> npt.NDArray[np.int64]:
         """Ids of the allowed tokens, ascending."""
@@ -176,7 +202,8 @@ class Machine:
 
     def advance_bytes(self, state: int, data: bytes) -> int:
         """The state after bytes, whatever tokens they came in."""
-        for b in data:
+        state = self._checked(state)
+        for b in memoryview(data):
             if state <= FINISHED:
                 return DEAD
             state = self._engine.step(state, b)
@@ -189,6 +216,32 @@ class Machine:
 
     def next_bytes(self, state: int) -> list[int]:
         """The bytes that may follow."""
+        state = self._checked(state)
         if state <= FINISHED:
             return []
         return [b for b in range(256) if self._engine.step(state, b) != DEAD]
+
+
+def _is_state(engine: Engine, offset: int) -> bool:
+    """Whether a state lies at this offset of the arena: the hash table knows all records."""
+    with engine.lock:
+        word = engine.arena.item
+        if not A.N_CONTROL <= offset < word(A.TOP) - 1 or word(offset + 1) & 15 != A.STATE:
+            return False
+        last, table = (1 << word(A.TABLE_BITS)) - 1, word(A.TABLE)
+        slot = word(offset) & last
+        while word(table + slot) not in (0, offset):
+            slot = (slot + 1) & last
+        return bool(word(table + slot) == offset)
+
+
+def _writable_bits(out: Any, rows: int, words: int) -> MaskRow:
+    """``out`` as rows of bits that share its memory."""
+    array = out.numpy() if hasattr(out, "numpy") else out
+    if not isinstance(array, np.ndarray) or array.dtype not in (np.int32, np.uint32) or array.ndim != 2:
+        found = f"{array.dtype} {list(array.shape)}" if isinstance(array, np.ndarray) else type(array).__name__
+    elif len(array) < rows or array.shape[1] < words:
+        found = f"{list(array.shape)}"
+    else:
+        return array.view(np.uint32)
+    raise StructgenError(f"masks are written to int32 or uint32 of at least [{rows}, {words}], found {found}")

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from structgen import masking
+from structgen.errors import VocabularyError
 from structgen.masking import keep_allowed, pack_tokens, unpack
 
 
@@ -62,3 +63,11 @@ def test_something_is_left_to_sample_where_other_processors_excluded_all_that_ma
     scores = torch.tensor([[-torch.inf, -torch.inf, 3.0], [1.0, -torch.inf, -torch.inf]])
     kept = keep_allowed(scores, np.array([[0b001], [0b011]], np.uint32))
     assert kept.tolist() == [[0.0, -torch.inf, -torch.inf], [1.0, -torch.inf, -torch.inf]]
+
+
+@pytest.mark.usefixtures("way")
+def test_a_row_of_which_nothing_may_follow_is_an_error():
+    words = np.array([[1, 0], [0, 1 << 8]], np.uint32)
+    assert keep_allowed(torch.zeros(2, 41), words).isfinite().nonzero().tolist() == [[0, 0], [1, 40]]
+    with pytest.raises(VocabularyError, match="40 logits"):
+        keep_allowed(torch.zeros(2, 40), words)

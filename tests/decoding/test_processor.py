@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -12,6 +13,7 @@ from transformers import GenerationConfig
 
 from structgen.errors import StructgenError, VocabularyError
 from structgen.processor import LogitsProcessor, stop_token_ids
+from structgen.vocabulary import Vocabulary
 from tests.decoding.doubles import SetAutomaton
 from tests.decoding.models import LOGITS, model, tokenizer
 
@@ -144,7 +146,28 @@ def test_no_stop_token_is_an_error():
 def test_stop_token_ids_of_anything():
     assert stop_token_ids(None) == stop_token_ids(GenerationConfig()) == frozenset()
     assert stop_token_ids(3) == stop_token_ids([3]) == stop_token_ids(GenerationConfig(eos_token_id=3)) == {3}
-    assert stop_token_ids(torch.tensor([3, 4])) == {3, 4}
+    assert stop_token_ids(torch.tensor([3, 4])) == stop_token_ids(np.array([4, 3])) == {3, 4}
+    for one in (np.int64(5), torch.tensor(5), (5, 5), GenerationConfig(eos_token_id=[5, -1])):
+        assert stop_token_ids(one) == {5}
+    for none in (-1, [-1], GenerationConfig(eos_token_id=-1), np.int32(-1)):
+        assert stop_token_ids(none) == frozenset()
+
+
+NO_IDS = [-2, 1 << 24, 10**9, 10**11, True, [True], 1.5, [1.5], "12", b"12", "</s>", {"eos_token_id": 1}, [[1]], [None], object()]
+
+
+@pytest.mark.parametrize("ids", NO_IDS, ids=repr)
+def test_what_is_no_stop_token_is_an_error(ids):
+    for options in ({"eos_token_id": ids}, {"generation_config": SimpleNamespace(eos_token_id=ids)}):
+        with pytest.raises(VocabularyError, match="token ids are integers"):
+            LogitsProcessor(AUTOMATON, **options)
+
+
+def test_minus_one_makes_no_token_a_stop_token():
+    for options in ({"eos_token_id": -1}, {"generation_config": GenerationConfig(eos_token_id=-1)}):
+        processor = LogitsProcessor(AUTOMATON, **options)
+        assert processor.stop_token_ids == [EOS]
+        assert allowed(processor, [ids("q")]) == [AUTOMATON.allowed(0)]
 
 
 # where the prompt ends
@@ -316,6 +339,78 @@ def test_rows_that_cannot_be_shared_among_the_constraints():
         LogitsProcessor([None])
     with pytest.raises(StructgenError, match="needs a tokenizer"):
         LogitsProcessor({"type": "integer"})
+
+
+# malformed input
+
+
+BYTES = Vocabulary.from_bytes([bytes([i]) for i in range(256)], eos_token_id=3)
+ROWS, SCORES = torch.tensor([[1, 2], [3, 4]]), torch.zeros(2, LOGITS)
+
+
+@pytest.mark.parametrize(
+    "rows, scores, message",
+    [
+        (ROWS[:1], SCORES, r"scores must be floats, \[1, logits\], found torch.float32 \[2, 352\]"),
+        (ROWS, SCORES[:1], "scores must"),
+        (ROWS, SCORES[None], "scores must"),
+        (ROWS, SCORES[0], "scores must"),
+        (ROWS, SCORES.long(), "scores must be floats.*int64"),
+        (ROWS, SCORES.bool(), "scores must"),
+        (ROWS, SCORES.numpy(), "scores must.*ndarray"),
+        (ROWS[0], SCORES[:1], r"input_ids must be .*found torch.int64 \[2\]"),
+        (ROWS[None], SCORES, "input_ids must"),
+        (ROWS.float(), SCORES, "input_ids must.*float32"),
+        (ROWS.bool(), SCORES, "input_ids must"),
+        (ROWS.tolist(), SCORES, "input_ids must.*list"),
+        (ROWS.numpy(), SCORES, "input_ids must.*ndarray"),
+        (None, SCORES, "input_ids must"),
+        (ROWS[:0], SCORES[:0], "input_ids must"),
+    ],
+)
+def test_malformed_tensors_are_an_error(rows, scores, message):
+    for processor in (LogitsProcessor(AUTOMATON), LogitsProcessor(AUTOMATON).for_prompt(ROWS)):
+        with pytest.raises(StructgenError, match=message):
+            processor(rows, scores)
+
+
+@pytest.mark.parametrize("prompts", [None, [[1]], ROWS.numpy(), ROWS.float(), ROWS[None], ROWS[:0], torch.tensor(1)])
+def test_malformed_prompts_are_an_error(prompts):
+    with pytest.raises(StructgenError, match="input_ids must"):
+        LogitsProcessor(AUTOMATON).for_prompt(prompts)
+
+
+@pytest.mark.parametrize("prompt", [torch.zeros((1, 0), dtype=torch.long), torch.tensor([[]]), torch.tensor([])])
+def test_an_empty_prompt_starts_the_constraint_at_once(prompt):
+    bound = LogitsProcessor(AUTOMATON).for_prompt(prompt)
+    for n in range(len(ids("no")) + 1):
+        rows = torch.tensor([ids("no")[:n]], dtype=torch.long)
+        assert bound(rows, SCORES[:1]).isfinite().nonzero()[:, 1].tolist() == expected(AUTOMATON, ids("no")[:n])
+
+
+def test_integers_of_every_width_are_token_ids():
+    for dtype in (torch.int32, torch.int16):
+        assert LogitsProcessor(AUTOMATON)(ROWS.to(dtype), SCORES).equal(LogitsProcessor(AUTOMATON)(ROWS, SCORES))
+
+
+def test_logits_without_any_allowed_token_are_an_error():
+    automaton, other = SetAutomaton(["z"], BYTES), SetAutomaton(["2"], BYTES)
+    assert allowed(LogitsProcessor(automaton), [[1]], 123) == [[122]]
+    for constraints, rows, width in ((automaton, [[1]], 100), (automaton, [[1]], 122), ([other, automaton], [[1], [1]], 100)):
+        with pytest.raises(VocabularyError, match=f"beyond the model's {width} logits"):
+            allowed(LogitsProcessor(constraints), rows, width)
+    with pytest.raises(VocabularyError, match="stop tokens"):  # before the text is complete
+        allowed(LogitsProcessor(automaton, eos_token_id=122), [[1]])
+
+
+def test_vocabularies_of_one_processor_agree():
+    unlike, longer = Vocabulary.from_bytes([b"x"], eos_token_id=1), SetAutomaton(["a"], BYTES.with_eos([3, 300]))
+    mine = SetAutomaton(["a"], BYTES)
+    assert LogitsProcessor([mine, longer, None]).stop_token_ids == LogitsProcessor(longer, BYTES).stop_token_ids == [3, 300]
+    assert LogitsProcessor(AUTOMATON, TOK).stop_token_ids == LogitsProcessor(AUTOMATON, AUTOMATON.vocab).stop_token_ids == [EOS]
+    for constraints, other in (([AUTOMATON, mine], None), ([mine, None, AUTOMATON], None), (mine, unlike), ([mine], AUTOMATON.vocab)):
+        with pytest.raises(VocabularyError, match="different vocabularies"):
+            LogitsProcessor(constraints, other)
 
 
 # any sequence of calls that transformers may make

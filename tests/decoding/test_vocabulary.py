@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import copy
 import io
+import itertools
 import json
 import os
 import pickle
@@ -26,7 +27,7 @@ from structgen._token_audit import SAMPLES, audit
 from structgen._token_bytes import BYTE_LEVEL_ALPHABET
 from structgen._token_sources import source_of
 from structgen.automata.trie import build_trie
-from structgen.errors import VocabularyError
+from structgen.errors import StructgenError, VocabularyError
 from structgen.vocabulary import Vocabulary
 
 CORPUS = [*SAMPLES, *["The quick brown fox jumps over the lazy dog, naïvely. 日本 é"] * 3, *['{"a": 1, "b": [true, null]}  x'] * 5]
@@ -278,11 +279,61 @@ def test_from_bytes() -> None:
 
 
 @pytest.mark.parametrize(
-    "tokens, options", [(["a"], {}), ([b"a", 1], {}), ([b"a"], {"eos_token_id": -1}), ([b"a"], {"special": {"x": 1 << 40}})]
+    "tokens, options",
+    [
+        (["a"], {}),
+        ([b"a", 1], {}),
+        *(([b"a"], {"eos_token_id": ids}) for ids in (-1, [0, -1], 1 << 24, 10**12, "12", "</s>", 1.7, True, [None], [[1]], {1: 1})),
+        *(([b"a"], {"special": {"x": i}}) for i in (1 << 40, -1, 0.0, "0", None, True)),
+        *(([b"a"], {"special": names}) for names in ({1: 0, "a": 1}, {1: 0}, ["a"], 5)),
+        ([b"a"], {"encode": 5}),
+    ],
 )
 def test_from_bytes_says_what_is_wrong(tokens: Any, options: Any) -> None:
     with pytest.raises(VocabularyError):
         Vocabulary.from_bytes(tokens, **options)
+
+
+def test_too_many_tokens_are_an_error_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("structgen.vocabulary.MAX_IDS", 1000)
+    assert Vocabulary.from_bytes([None] * 1000).size == 1000
+    for endless in (itertools.repeat(b"a"), [b"a"] * 1001):
+        with pytest.raises(VocabularyError, match="at most 1000 tokens"):
+            Vocabulary.from_bytes(endless)  # type: ignore[arg-type]
+
+
+def test_ids_of_every_kind_of_integer() -> None:
+    tokens = [b"a", b"b", b"c"]
+    wanted = Vocabulary.from_bytes(tokens, eos_token_id=[2, 1], special={"x": 0})
+    for ids in (np.array([2, 1]), (2, 1, 2), iter([np.int32(2), np.uint8(1)])):
+        assert Vocabulary.from_bytes(tokens, eos_token_id=ids, special={"x": np.int64(0)}) == wanted
+    one = np.int64(2)
+    assert Vocabulary.from_bytes(tokens, eos_token_id=one).eos_token_ids == wanted.with_eos(one).eos_token_ids == {2}
+    with pytest.raises(VocabularyError, match="found '12'"):
+        wanted.with_eos("12")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "encode, message",
+    [
+        (lambda text: 1 / 0, "ZeroDivisionError"),
+        (lambda text: None, "'NoneType' object is not iterable"),
+        (lambda text: "abc", "found 'a'"),
+        (lambda text: [0, -1], "found -1"),
+        (lambda text: [0.0], "found 0.0"),
+    ],
+)
+def test_an_encode_function_that_fails_is_an_error(encode: Any, message: str) -> None:
+    vocabulary = Vocabulary.from_bytes([b"a", b"b"], eos_token_id=2, encode=encode)
+    assert vocabulary.encode is not None
+    with pytest.raises(StructgenError, match=rf"(?s)encode\('aaa'\) of this vocabulary.*{message}"):
+        vocabulary.encode("aaa")
+
+
+def test_an_encode_function_that_spells_something_else_gives_nothing() -> None:
+    for ids in ([1, 1], [99], [], [0]):
+        vocabulary = Vocabulary.from_bytes([b"a", b"b"], encode=lambda text, ids=ids: ids)  # type: ignore[misc]
+        assert vocabulary.encode is not None and vocabulary.encode("aaa") == []
 
 
 def test_other_end_of_sequence_tokens() -> None:
@@ -365,6 +416,14 @@ def test_end_of_sequence_from_the_files_beside(tmp_path: Path) -> None:
     assert vocabulary.eos_token_id == 2 and vocabulary.eos_token_ids == {1, 2}
     write(tmp_path / "a", tokenizer, tokenizer_config={"eos_token": "no such token"}, generation_config=[])
     assert Vocabulary.from_file(path).eos_token_ids == frozenset()
+    write(tmp_path / "a", tokenizer, generation_config={"eos_token_id": -1})  # as some models say that there is none
+    assert Vocabulary.from_file(path).eos_token_ids == frozenset()
+    write(tmp_path / "a", tokenizer, generation_config={"eos_token_id": "2"})
+    with pytest.raises(VocabularyError, match="found '2'"):
+        Vocabulary.from_file(path)
+
+
+TEKKEN = [("mistral_common", content) for content in (b'{"token_bytes":1}', b'["token_bytes"', b'["token_bytes"]')]
 
 
 @pytest.mark.parametrize(
@@ -379,15 +438,26 @@ def test_end_of_sequence_from_the_files_beside(tmp_path: Path) -> None:
 )
 def test_a_broken_file_is_an_error(content: str, tmp_path: Path) -> None:
     (tmp_path / "tokenizer.json").write_text(content)
-    with pytest.raises(VocabularyError):
+    with pytest.raises(VocabularyError, match=r"tokenizer\.json"):
         Vocabulary.from_file(tmp_path / "tokenizer.json")
+
+
+@pytest.mark.parametrize("library, content", [("sentencepiece", b"\n\x05hello"), ("sentencepiece", b"\n"), *TEKKEN])
+def test_a_file_that_its_library_cannot_load_is_an_error(library: str, content: bytes, tmp_path: Path) -> None:
+    pytest.importorskip(library)
+    path = tmp_path / "some.model"
+    path.write_bytes(content)
+    with pytest.raises(VocabularyError, match=rf"some\.model'.*{library.replace('_', '-')} cannot load this file"):
+        Vocabulary.from_file(path)
 
 
 def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(VocabularyError, match="cannot read"):
         Vocabulary.from_file(tmp_path / "tokenizer.json")
-    with pytest.raises(VocabularyError, match="there is no tokenizer"):
+    with pytest.raises(VocabularyError, match=f"{tmp_path}.*there is no tokenizer"):
         Vocabulary.from_file(tmp_path)
+    with pytest.raises(VocabularyError, match=r"cannot read.*null"):
+        Vocabulary.from_file("a\0b")
 
 
 def test_a_file_that_changes_later_cannot_make_encoding_wrong(tmp_path: Path) -> None:
