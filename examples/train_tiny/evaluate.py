@@ -2,7 +2,7 @@
 
 A field is a leaf of the expected record (a list counts as one field); it is right if the value at its path is equal, numbers by value.
 Output that is no JSON has all fields wrong. Decoding is greedy. The sentences written by hand follow no template. Prints a markdown table.
-    python -m examples.train_tiny.evaluate --examples 100
+    python -m examples.train_tiny.evaluate --examples 100 --publish
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, LogitsProcessorList, PreTrainedModel, PreTrainedTokenizerBase
 
+from benchmarks.publish import ROOT, publish
 from structgen.models.tiny_prompt import TINY_MODEL_PATH, prompt
 
 from .families import FAMILIES
@@ -27,6 +28,7 @@ from .records import Example, canonical_schema, dumps, sample
 from .sources import Draw
 
 MAX_NEW_TOKENS = 320
+HEAD = "| records | schema | constraint | fields right | records right | valid JSON |\n|---|---|---|---|---|---|"
 HANDWRITTEN = Path(__file__).parent / "handwritten.jsonl"
 Processors = Callable[[Sequence[Example]], LogitsProcessorList | None]
 
@@ -129,6 +131,26 @@ def evaluate(
     return total
 
 
+def rows(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, options: argparse.Namespace) -> Iterator[str]:
+    """The rows of the table, each when it is measured."""
+    samples = {
+        "canonical": held_out(options.examples, options.seed, free=False),
+        "varied": held_out(options.examples, options.seed, free=True),
+        "canonical, by hand": handwritten(),
+    }
+    constraints: list[tuple[str, Processors]] = [("none", lambda batch: None), ("schema", constrained(tokenizer))]
+    for schema, families in samples.items():
+        for constraint, processors in constraints:
+            if {"off": "schema", "on": "none"}.get(options.constraint) == constraint:
+                continue
+            total = Score()
+            for family, examples in families.items():
+                one = evaluate(model, tokenizer, examples, processors, show=options.show)
+                total.add(one)
+                yield f"| {family} | {schema} | {constraint} | {one.cells} |"
+            yield f"| **all** | {schema} | {constraint} | {total.cells} |"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, default=TINY_MODEL_PATH)
@@ -136,28 +158,20 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=12345)
     parser.add_argument("--constraint", choices=("off", "on", "both"), default="both")
     parser.add_argument("--show", type=int, default=0, help="print this many wrong outputs per row on stderr")
+    parser.add_argument("--publish", action="store_true", help="write the table into the READMEs, here and at the top")
     options = parser.parse_args()
     tokenizer = AutoTokenizer.from_pretrained(TINY_MODEL_PATH)
     model = AutoModelForCausalLM.from_pretrained(options.model, dtype=torch.float32).eval()
-    modes: dict[str, Processors] = {}
-    if options.constraint != "on":
-        modes["none"] = lambda batch: None
-    if options.constraint != "off":
-        modes["schema"] = constrained(tokenizer)
-    print("| records | schema | constraint | fields right | records right | valid JSON |\n|---|---|---|---|---|---|")
-    texts = {
-        "canonical": held_out(options.examples, options.seed, free=False),
-        "varied": held_out(options.examples, options.seed, free=True),
-        "canonical, by hand": handwritten(),
-    }
-    for kind, sets in texts.items():
-        for mode, processors in modes.items():
-            total = Score()
-            for name, examples in sets.items():
-                one = evaluate(model, tokenizer, examples, processors, show=options.show)
-                total.add(one)
-                print(f"| {name} | {kind} | {mode} | {one.cells} |", flush=True)
-            print(f"| **all** | {kind} | {mode} | {total.cells} |", flush=True)
+    found: list[str] = []
+    print(HEAD)
+    for row in rows(model, tokenizer, options):
+        found.append(row)
+        print(row, flush=True)
+    if options.publish:
+        source = f"Output of `python -m examples.train_tiny.evaluate --examples {options.examples}`"
+        overall = [row for row in found if row.startswith("| **all**")]
+        publish("tiny-evaluation", "\n".join([f"{source}:\n", HEAD, *found]), Path(__file__).parent / "README.md")
+        publish("tiny-evaluation", "\n".join([f"{source} (its rows over all families):\n", HEAD, *overall]), ROOT / "README.md")
 
 
 if __name__ == "__main__":
