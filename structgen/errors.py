@@ -59,12 +59,19 @@ class UnsatisfiableSchema(StructgenError):
 
 
 class LimitExceeded(StructgenError):
-    """An explicit budget ran out: ``limit`` is its name, ``value`` the bound, ``where`` the place."""
+    """An explicit budget ran out: ``limit`` is its name, ``value`` the bound, ``where`` the place, ``option`` the option that
+    raises it, if there is one."""
 
-    def __init__(self, limit: str, value: int, where: str = "") -> None:
-        self.limit, self.value, self.where = limit, value, where
-        place = f" in {where}" if where else ""
-        super().__init__(f"{limit} exceeds the limit of {value}{place}; raise the limit or simplify the constraint")
+    def __init__(self, limit: str, value: int, where: str = "", *, option: str = "") -> None:
+        self.limit, self.value, self.where, self.option = limit, value, where, option
+        place = f" in {_shortened(where)}" if where else ""
+        advice = f"raise {option} or simplify the constraint" if option else "simplify the constraint"
+        super().__init__(f"{limit} exceeds the limit of {value}{place}; {advice}")
+
+
+def _shortened(place: str) -> str:
+    """A place without its middle, if it is long."""
+    return place if len(place) <= 80 else f"{place[:40]} ... {place[-35:]}"
 
 
 class VocabularyError(StructgenError):

@@ -44,6 +44,10 @@ __all__ = [
 
 MAX_TABLE = 20_000_000
 """Bound on states times classes of an automaton made from a list of strings."""
+MAX_LETTERS = 8_000_000
+"""Bound on the characters of all these strings."""
+MAX_NODES = 1_000_000
+"""Bound on their different beginnings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,17 +133,24 @@ def literal(text: str) -> CharDfa:
 
 def from_strings(texts: Iterable[str], *, max_states: int = 100_000) -> CharDfa:
     """Exactly these texts: their trie, equal subtrees shared from the leaves up. Texts with surrogates match nothing."""
+    texts = list(texts)
+    if sum(map(len, texts)) > MAX_LETTERS:
+        raise LimitExceeded("characters in all", MAX_LETTERS, "a set of strings")
     trie: list[dict[str, int]] = [{}]
     final = [False]
     for text in texts:
-        if any("\ud800" <= c <= "\udfff" for c in text):
+        if len(trie) > MAX_NODES:
+            raise LimitExceeded("different beginnings", MAX_NODES, "a set of strings")
+        if not text.isascii() and any("\ud800" <= c <= "\udfff" for c in text):
             continue
         node = 0
         for char in text:
-            node = trie[node].setdefault(char, len(trie))
-            if node == len(trie):
+            following = trie[node].get(char)
+            if following is None:
+                following = trie[node][char] = len(trie)
                 trie.append({})
                 final.append(False)
+            node = following
         final[node] = True
     shared: dict[tuple[object, ...], int] = {}
     number = [0] * len(trie)

@@ -86,23 +86,28 @@ def effective_bounds(dfa: CharDfa | None, low: int, high: int | None) -> Bounds 
 
 
 def _has_length(dfa: CharDfa, low: int, high: int) -> bool:
-    """Whether some word has between low and high characters: the states reached by exactly k characters, k = 0, 1, ..."""
+    """Whether some word has between low and high characters: the sets of states reached by exactly k characters are
+    eventually periodic in k, so a few values of k decide."""
     delta = np.asarray(dfa.table, dtype=np.int64)
     accepting = np.asarray(dfa.accepting, dtype=bool)
     reached: npt.NDArray[np.bool_] = np.zeros(len(delta), dtype=bool)
     reached[0] = True
-    seen: set[bytes] = set()
-    for k in range(high + 1):
-        if k >= low:
-            if (reached & accepting).any():
-                return True
-            if reached.tobytes() in seen:
-                return False
-            seen.add(reached.tobytes())
+    seen: dict[bytes, int] = {}
+    ends: list[bool] = []  # whether some word has k characters
+    while (start := seen.setdefault(reached.tobytes(), len(ends))) == len(ends):
+        ends.append(bool((reached & accepting).any()))
+        if len(ends) > low and ends[-1]:
+            return True
+        if len(ends) > high:
+            return False
+        if len(ends) * len(delta) > 50 * MAX_PERIOD:
+            raise LimitExceeded("length period of a pattern", MAX_PERIOD, "a string with a pattern and length bounds")
         following = np.unique(delta[reached])
         reached = np.zeros(len(delta), dtype=bool)
         reached[following[following >= 0]] = True
-    return False
+    period = len(ends) - start
+    first = max(low, len(ends))
+    return any(ends[start + (k - start) % period] for k in range(first, min(high, first + period - 1) + 1))
 
 
 def inexhaustible(dfa: CharDfa | None) -> bool:

@@ -6,14 +6,22 @@ Every front-end returns a `Constraint`; constraints compose with ``+`` (one afte
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from structgen.automata import ir
-from structgen.errors import StructgenError, UnsatisfiableSchema
+from structgen.automata.chardfa import from_strings
+from structgen.errors import LimitExceeded, StructgenError, UnsatisfiableSchema
 
 __all__ = ["Constraint", "choice", "literal", "regex", "repeat"]
+
+FEW_LETTERS = 1_000
+"""A choice of texts with more characters in all is one automaton."""
+MANY_LETTERS = 1_000_000
+"""A choice with more characters than this must be one: its alternatives would take too long one by one."""
+MAX_COUNT = 10**9
+"""No text is repeated more often."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,29 +49,53 @@ class Constraint:
 
 def literal(text: str) -> Constraint:
     """Exactly this text."""
+    if not isinstance(text, str):
+        raise StructgenError(f"a literal is a text (str), found {text!r:.100}")
     try:
         return Constraint(ir.Bytes(text.encode()), source=f"literal {text!r}")
     except UnicodeEncodeError as error:
         raise StructgenError(f"a lone surrogate at position {error.start} cannot be written as UTF-8") from None
 
 
-def choice(texts: Sequence[str | Constraint]) -> Constraint:
+def choice(texts: Iterable[str | Constraint]) -> Constraint:
     """Exactly one of these texts (or constraints).
 
     >>> choice(["yes", "no"]).source
     "'yes' | 'no'"
     """
-    if isinstance(texts, str):
-        raise StructgenError("choice takes a list of texts, not one text")
-    if not texts:
+    if isinstance(texts, str) or not isinstance(texts, Iterable):
+        raise StructgenError(f"choice takes a list of texts, not one {type(texts).__name__}")
+    items = list(texts)
+    if not items:
         raise UnsatisfiableSchema("a choice of no texts: give at least one")
-    return _either(list(dict.fromkeys(texts)))
+    words = [item for item in items if isinstance(item, str)]
+    n_letters = sum(map(len, words))
+    if n_letters > FEW_LETTERS and len(words) == len(items):
+        try:
+            return _one_of_many(words)
+        except LimitExceeded:
+            if n_letters > MANY_LETTERS:
+                raise
+    return _either(list(dict.fromkeys(_constraint(item) for item in items)))
+
+
+def _one_of_many(texts: list[str]) -> Constraint:
+    """A choice of texts as one automaton, which shares their beginnings and ends."""
+    for text in texts:
+        if not text.isascii():
+            literal(text)  # an error if it has a lone surrogate
+    return Constraint(ir.Regular(from_strings(sorted(set(texts)))), source=f"one of {len(texts)} texts")
 
 
 def repeat(constraint: Constraint | str, min: int = 0, max: int | None = None) -> Constraint:
     """The constraint between ``min`` and ``max`` times (None: without bound), one directly after the other."""
+    if any(isinstance(n, bool) or not isinstance(n, int) for n in (min, 0 if max is None else max)):
+        raise StructgenError(f"cannot repeat between {min!r} and {max!r} times: need integers, or None for no greatest number")
     if min < 0 or (max is not None and max < min):
         raise StructgenError(f"cannot repeat between {min} and {max} times: need 0 <= min <= max")
+    if min > MAX_COUNT:
+        raise LimitExceeded("repetitions", MAX_COUNT)
+    max = None if max is None or max > MAX_COUNT else max
     item = _constraint(constraint)
     return Constraint(ir.Repeat(item.expr, min, max), source=f"({item.source}){{{min},{'' if max is None else max}}}")
 

@@ -33,6 +33,9 @@ def language(constraint: Constraint) -> set[str]:
         (repeat(literal("ab"), 0, 1) + regex("b*"), {"", "b", "bb", "bbb", "bbbb", "ab", "abb", "abbb"}),
         (repeat(choice(["a", "b"]), 3, None), {text for text in TEXTS if len(text) >= 3}),
         (regex("a|b{2}"), {"a", "bb"}),
+        (repeat("ab", 1, 10**30), {"ab", "abab"}),
+        (choice(iter(["a", "ab"])), {"a", "ab"}),
+        (choice(["a" * n for n in range(3, 3000)] + ["bb"]), {"aaa", "aaaa", "bb"}),
     ],
     ids=lambda c: c.source if isinstance(c, Constraint) else None,
 )
@@ -49,6 +52,15 @@ def test_operators(constraint: Constraint, expected: set[str]) -> None:
         lambda: literal("\ud800"),
         lambda: repeat("a", -1),
         lambda: repeat("a", 3, 2),
+        lambda: repeat("a", 1.5),  # type: ignore[arg-type]
+        lambda: repeat("a", 0, 2.0),  # type: ignore[arg-type]
+        lambda: repeat("a", 10**30),
+        lambda: literal(5),  # type: ignore[arg-type]
+        lambda: choice([["a"]]),  # type: ignore[list-item]
+        lambda: choice(iter([])),
+        lambda: choice(5),  # type: ignore[arg-type]
+        lambda: choice(["a" * 10**6 + f"{i}" for i in range(10)]),
+        lambda: choice(["a" * 2000, "\ud800"]),
         lambda: regex("(a"),
         lambda: literal("a") + 3,  # type: ignore[operator]
     ],

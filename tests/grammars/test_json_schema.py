@@ -6,9 +6,12 @@ import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
+from time import process_time
+from types import MappingProxyType
 from typing import Any
 
 import jsonschema
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,8 +19,10 @@ from jsonschema.validators import validator_for
 
 from structgen.automata import ir
 from structgen.automata.analysis import children
+from structgen.compiler import compile
 from structgen.errors import GrammarSyntaxError, LimitExceeded, StructgenError, UnsatisfiableSchema, UnsupportedSchema
 from structgen.grammars.json_schema import json_schema
+from structgen.vocabulary import Vocabulary
 from tests.reference.matcher import machine, matches
 from tests.reference.schemas import Sample, instance, samples
 
@@ -381,7 +386,6 @@ def test_formats_are_assertions_unless_asked() -> None:
     [
         ({"properties": {"a/b": {"items": {"uniqueItems": True, "contains": {}}}}}, "uniqueItems", "/properties/a~1b/items/uniqueItems"),
         ({"properties": {"a": {"pattern": "(?<=x)y("}}}, "pattern", "/properties/a/pattern"),
-        ({"properties": {"a": {"format": "regex"}}}, "format", "/properties/a/format"),
         ({"$ref": "other.json"}, "$ref", "/$ref"),
         ({"items": {"$ref": "#/nowhere"}}, "$ref", "/items/$ref"),
         ({"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/a"}}}, "$ref", ""),
@@ -396,6 +400,11 @@ def test_formats_are_assertions_unless_asked() -> None:
         ({"properties": {"a": 3}}, "", "/properties/a"),
         ({"$schema": "http://json-schema.org/draft-03/schema#"}, "$schema", "/$schema"),
         ({"$schema": "https://json-schema.org/draft/2020-12/schema", "items": [{}]}, "items", "/items"),
+        ({"properties": {"a": {"const": {1: 2}}}}, "", "/properties/a/const"),
+        ({"properties": {1: {}}}, "", "/properties"),
+        ({"items": {"$ref": "#/anyOf/" + "9" * 5000}}, "$ref", "/items/$ref"),
+        ({"prefixItems": [{}], "$ref": "#/prefixItems/00"}, "$ref", "/$ref"),
+        ({"prefixItems": [{}], "$ref": "#/prefixItems/\u0660"}, "$ref", "/$ref"),
     ],
 )
 def test_refusals_name_keyword_and_place(schema: Any, keyword: str, pointer: str) -> None:
@@ -431,6 +440,93 @@ def test_unsatisfiable_schemas(schema: Any) -> None:
         json_schema(schema)
 
 
+@pytest.mark.parametrize("order", ["declared", "any"])
+def test_names_with_lone_surrogates_are_never_written(order: str) -> None:
+    lone = "\ud800"
+    schema = {"type": "object", "properties": {lone: True, "a": True}, "additionalProperties": False}
+    constraint = json_schema(schema, property_order=order)
+    automaton = compile(constraint, Vocabulary.from_bytes([bytes([b]) for b in range(256)], eos_token_id=256))
+
+    def fits(text: bytes) -> bool:
+        state = automaton.initial
+        for byte in text:
+            state = automaton.advance(state, byte) if state != automaton.dead else state
+        return automaton.is_accepting(state)
+
+    assert fits(b'{"a": 1}')
+    assert not fits(b'{"\xed\xa0\x80": 1}')
+    assert not fits(b'{"\\ud800": 1}')
+    assert any("surrogate" in warning and "/properties" in warning for warning in constraint.report.warnings)
+    if order == "declared":
+        assert accepts({"type": ["object", "null"], "required": [lone]}, "null")
+        assert accepts({"enum": [{lone: 1}, lone, "a"]}, '"a"')
+    never: list[Any] = [{"type": "object", "required": [lone]}, {"const": {lone: 1}}, {"const": lone}]
+    never.append({"type": "object", "not": {"properties": {lone: False}}})
+    for schema in never:
+        with pytest.raises(UnsatisfiableSchema, match=r"ud800.*surrogate"):
+            json_schema(schema, property_order=order)
+
+
+HUGE = 10**30
+
+
+@pytest.mark.parametrize("kind", ["array", "string", "object"])
+def test_huge_bounds(kind: str) -> None:
+    name = {"array": "Items", "string": "Length", "object": "Properties"}[kind]
+    small = {"array": "[1]", "string": '"a"', "object": '{"a": 1}'}[kind]
+    assert accepts({"type": kind, f"max{name}": HUGE}, small)
+    assert accepts({"type": kind, "not": {f"min{name}": 10**9}}, small)
+    assert not accepts({"type": kind, "not": {f"max{name}": 10**9}}, small)
+    with pytest.raises(LimitExceeded, match=f"/items/min{name}"):
+        json_schema({"items": {f"min{name}": HUGE}})
+    if kind == "string":
+        assert accepts({"type": kind, "maxLength": HUGE}, json.dumps("a" * 10_001))
+
+
+def test_numbers_and_mappings_of_other_libraries() -> None:
+    point = MappingProxyType({"type": "object", "properties": MappingProxyType({"x": MappingProxyType({"type": "null"})})})
+    assert accepts(MappingProxyType({"items": point}), '[{"x": null}]')
+    assert not accepts(MappingProxyType({"items": point}), '[{"x": 1}]')
+    for three in (np.float64(3), np.float32(3), np.int64(3)):
+        assert accepts({"minimum": three, "type": "number"}, "3")
+        assert not accepts({"minimum": three, "type": "number"}, "2")
+        assert accepts({"enum": [three]}, "3")
+
+
+@pytest.mark.parametrize(
+    ("schema", "accepted", "rejected"),
+    [
+        ({"enum": list(range(100_000))}, "99999", "100000"),
+        ({"enum": [1, 2, 3, 3.5, 5, 7, 8]}, "3.5", "4"),
+        ({"anyOf": [{"const": f"c{i}"} for i in range(5_000)]}, '"c4999"', '"c5000"'),
+        ({"type": "string", "minLength": 10**6, "maxLength": 10**7, "pattern": "^(ab)*$"}, None, '"abab"'),
+        (
+            {"oneOf": [{"type": "object", "properties": {"t": {"const": f"k{i}"}}, "required": ["t"]} for i in range(400)]},
+            '{"t": "k7"}',
+            '{"t": "k400"}',
+        ),
+    ],
+    ids=["numbers", "runs of numbers", "constants", "long strings", "tags"],
+)
+def test_large_schemas_compile_in_time(schema: Any, accepted: str | None, rejected: str) -> None:
+    start = process_time()
+    expr = json_schema(schema).expr
+    assert not matches(expr, rejected.encode())
+    assert accepted is None or matches(expr, accepted.encode())
+    assert process_time() - start < 8
+
+
+@given(tags=st.lists(st.dictionaries(st.sampled_from("ab"), st.lists(st.integers(0, 2), min_size=1, max_size=2), max_size=2), max_size=4))
+@settings(max_examples=40, deadline=None, derandomize=True)
+def test_one_of_with_tags_agrees_with_jsonschema(tags: list[dict[str, list[int]]]) -> None:
+    branches = [{"properties": {t: {"enum": v} for t, v in tag.items()}, "required": list(tag), "type": "object"} for tag in tags]
+    schema = {"oneOf": [*branches, {"required": ["c"], "type": "object"}]}
+    check = suite_check(schema)
+    assert check is not None
+    for value in ({}, {"c": 0}, *({"a": i, "b": j} for i in range(3) for j in range(3)), {"a": 0, "c": 0}, {"b": 1, "a": 1, "c": 1}):
+        assert check(value) == is_valid(schema, value), value
+
+
 def nested(depth: int, wrap: Callable[[Any], Any], inner: Any) -> Any:
     for _ in range(depth):
         inner = wrap(inner)
@@ -457,7 +553,20 @@ HOSTILE: dict[str, Callable[[], Any]] = {
     "wrong type": lambda: {"type": 3},
     "no JSON value": lambda: {"enum": [{1, 2}]},
     "array": lambda: [],
+    "bytes": lambda: b"{}",
+    "exponent beyond decimals": lambda: '{"minimum": 1e99999999999999999999999}',
+    "many values": lambda: {"enum": list(range(1_000_000))},
+    "many numbers": lambda: {"enum": list(range(0, 90_000, 3))},
+    "many properties": lambda: {"properties": {str(i): {"minimum": i} for i in range(100_000)}},
+    "many names": lambda: {"required": [str(i) for i in range(100_000)]},
+    "mapping in itself": lambda: cyclic(),
 }
+
+
+def cyclic() -> Any:
+    schema: dict[str, Any] = {}
+    schema["items"] = MappingProxyType({"not": schema})
+    return schema
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -467,14 +576,40 @@ def test_hostile_schemas_are_refused_in_time(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{"property_order": "sorted"}, {"whitespace": "lots"}, {"formats": "yes"}, {"limits": {"x": 1}}, {"draft": "draft3"}]
+    "options",
+    [
+        {"property_order": "sorted"},
+        {"whitespace": "lots"},
+        {"whitespace": "indent=\u00b2"},
+        {"whitespace": "indent=" + "9" * 5000},
+        {"formats": "yes"},
+        {"formats": 1},
+        {"limits": {"x": 1}},
+        {"limits": 5},
+        {"limits": {"string_length": "x"}},
+        {"limits": {"string_length": -1}},
+        {"limits": {"string_length": 1.5}},
+        {"limits": {"max_integer_digits": "a"}},
+        {"draft": "draft3"},
+        {"registry": 3},
+    ],
+    ids=str,
 )
 def test_unknown_options_are_errors(options: Any) -> None:
     with pytest.raises(StructgenError):
         json_schema({}, **options)
 
 
+def test_limits_are_stated_briefly() -> None:
+    with pytest.raises(LimitExceeded) as error:
+        json_schema(nested(200, lambda s: {"items": s}, {}))
+    assert len(str(error.value)) < 200
+    assert "raise" not in str(error.value)
+
+
 def test_schema_text_errors_show_the_place() -> None:
+    with pytest.raises(GrammarSyntaxError, match="path"):
+        json_schema("schema.json")
     with pytest.raises(GrammarSyntaxError, match=r"line 2, column 11"):
         json_schema('{\n  "type": string}')
 

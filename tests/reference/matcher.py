@@ -8,12 +8,14 @@ Nothing here is fast; every clause is the definition in `structgen.automata.ir` 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable
+from fractions import Fraction
 from functools import lru_cache
 from itertools import islice
 from typing import Any, NamedTuple
 
-from structgen.automata.ir import EMPTY, Bytes, Chars, Choice, Expr, Quoted, QuotedText, Regular, Repeat, Rule, Seq, Unique
+from structgen.automata.ir import EMPTY, Bytes, Chars, Choice, Expr, Item, Quoted, QuotedText, Regular, Repeat, Rule, Seq, Unique
 from tests.reference.characters import overlap, possible, read
 from tests.reference.texts import DEAD, Table, bounds, can_finish, content, follow, is_endless, successors, words_by_length
 
@@ -49,6 +51,12 @@ class Again(NamedTuple):
     separator: Expr
 
 
+class OpenItem(NamedTuple):
+    """Below the frames of an item: its text so far."""
+
+    text: bytes
+
+
 class Scope(NamedTuple):
     """The end of a scope and what was recorded in it; None: captures above are not recorded (the body of a rule)."""
 
@@ -81,7 +89,19 @@ class Machine:
         return state
 
     def is_accepting(self, state: State) -> bool:
-        return any(all(self.is_nullable(frame) for frame in frames(stack)) for stack in state)
+        return any(self.is_finished(stack) for stack in state)
+
+    def is_finished(self, stack: Stack) -> bool:
+        """Whether all frames match the empty string, and no item that ends here was there before."""
+        while stack:
+            frame, stack = stack
+            if isinstance(frame, OpenItem):
+                stack = close_item(frame, stack)
+                if stack is None:
+                    return False
+            elif not self.is_nullable(frame):
+                return False
+        return True
 
     def is_viable(self, state: State) -> bool:
         return any(self.is_finishable(stack) for stack in state)
@@ -92,7 +112,10 @@ class Machine:
         result: set[Stack] = set()
         while stack:
             frame, stack = stack
-            result |= self.consume(frame, stack, byte)
+            if isinstance(frame, OpenItem):
+                stack = close_item(frame, stack)
+                continue
+            result |= {with_byte(after, byte) for after in self.consume(frame, stack, byte)}
             if not self.is_nullable(frame):
                 break
         return result
@@ -132,6 +155,8 @@ class Machine:
                 return self.consume(body, scoped(frozenset(), rest), byte)
             case Rule(body=body):
                 return self.consume(body, scoped(None, rest), byte)
+            case Item(value):
+                return self.consume(value, scoped(None, (OpenItem(b""), rest)), byte)
             case Scope():
                 return set()
         raise TypeError(f"not a frame: {frame!r}")
@@ -166,7 +191,7 @@ class Machine:
                 return low == 0 or (self.is_nullable(item) and (low == 1 or self.is_nullable(separator or EMPTY)))
             case Again(item, low, _, separator):
                 return low == 0 or (self.is_nullable(item) and self.is_nullable(separator))
-            case Unique(body):
+            case Unique(body) | Item(body):
                 return self.is_nullable(body)
             case Rule():
                 return frame in self.nullable_rules
@@ -212,6 +237,12 @@ class Machine:
                 return reached
             case Unique(body):
                 return {used} if self.endings(body, frozenset()) else set()
+            case Item(value, None):  # front-ends promise that there is always another value
+                return {used} if self.endings(value, None) else set()
+            case Item(_, str(only)):
+                return {used} if used is None else set() if json_value(only) in used else {used | {json_value(only)}}
+            case OpenItem():
+                return {used}
             case Rule():
                 return {used} if frame in self.productive_rules else set()
         return {used} if can_end(frame) else set()
@@ -278,6 +309,33 @@ def string_endings(frame: InString, used: Used) -> set[Used]:
     found = (frame.value + w for w in words_by_length(dfa, frame.state, low - length, high, first))
     free = list(islice((w for w in found if w not in used), PLENTY + 1))
     return {used} if len(free) > PLENTY else {used | {w} for w in free}
+
+
+def close_item(frame: OpenItem, rest: Stack) -> Stack | None:
+    """The stack when an item has ended, None if its value was there before."""
+    used, value = recorded(rest), json_value(frame.text)
+    if used is None:
+        return rest
+    return None if value in used else record(rest, value)
+
+
+def with_byte(stack: Stack, byte: int) -> Stack:
+    """The stack with one byte more in all open items."""
+    if not any(isinstance(frame, OpenItem) for frame in frames(stack)):
+        return stack
+    frame, rest = stack
+    return (OpenItem(frame.text + bytes([byte])) if isinstance(frame, OpenItem) else frame, with_byte(rest, byte))
+
+
+def json_value(text: str | bytes) -> Any:
+    """A JSON value that compares and hashes as JSON Schema compares."""
+
+    def frozen(value: Any) -> Any:
+        if isinstance(value, dict):
+            return "object", frozenset((name, frozen(item)) for name, item in value.items())
+        return ("array", *map(frozen, value)) if isinstance(value, list) else (type(value).__name__, value)
+
+    return frozen(json.loads(text, parse_int=Fraction, parse_float=Fraction))
 
 
 def can_finish_after(dfa: Table, state: int, low: int, high: int | None, first: list[tuple[int, int]] | None) -> bool:
@@ -356,7 +414,7 @@ def rules_of(expr: Any) -> list[Rule]:
                 todo += items
             case Repeat(item, _, _, separator):
                 todo += [item, separator or EMPTY]
-            case Unique(body):
+            case Unique(body) | Item(body):
                 todo.append(body)
     return list(seen)
 

@@ -10,20 +10,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from structgen.automata import ir
-from structgen.errors import GrammarSyntaxError, LimitExceeded, StructgenError, UnsatisfiableSchema
+from structgen.errors import GrammarSyntaxError, LimitExceeded, StructgenError, UnsatisfiableSchema, UnsupportedSchema
 from structgen.grammars.constraint import Constraint
 
 from .drafts import LATEST, draft_named, draft_of
 from .formulas import Formula, Formulas
 from .lower import Lowering
 from .normal import Normaliser
-from .options import Limits, Options, options_of
+from .options import Limits, Options, UnknownOption, options_of
 from .parse import MAX_NESTING, Parser, Scope
 from .productive import is_productive
+from .reading import MAX_EXPONENT, plain
 from .report import Entry, Report
 from .resolve import Resolver
 
@@ -52,9 +53,13 @@ def json_schema(
     `LimitExceeded` where a budget runs out, `GrammarSyntaxError` for text that is not JSON.
     """
     options = options_of(whitespace, property_order, formats, limits)
-    document = _loaded(schema) if isinstance(schema, str) else schema
+    if not isinstance(schema, Mapping | bool | str):
+        raise UnsupportedSchema(f"a schema is a dict, a boolean or a JSON text (str), found {type(schema).__name__}")
+    if not (registry is None or hasattr(registry, "get_or_retrieve")):
+        raise UnknownOption(f"registry must be a referencing.Registry, found {registry!r:.100}")
     report = Report()
     try:
+        document = _loaded(schema) if isinstance(schema, str) else plain(schema)
         expr = compile_schema(document, options, report, draft=draft, registry=registry)
     except RecursionError:
         raise LimitExceeded("nesting of schemas", MAX_NESTING) from None
@@ -70,13 +75,15 @@ def compile_schema(document: Any, options: Options, report: Report, *, draft: st
     normaliser = Normaliser(formulas)
     lowering = Lowering(formulas, normaliser, options)
     expr = lowering.run(formula)
-    report.warnings += lowering.remarks
+    report.warnings += [*parser.unwritable, *lowering.remarks]
     if not is_productive(expr):
-        raise UnsatisfiableSchema(_reason(formula, normaliser), pointer="#")
+        raise UnsatisfiableSchema(_reason(formula, normaliser, list(parser.unwritable)), pointer="#")
     return expr
 
 
-def _reason(formula: Formula, normaliser: Normaliser) -> str:
+def _reason(formula: Formula, normaliser: Normaliser, unwritable: list[str]) -> str:
+    if unwritable:
+        return f"no text is valid under this schema: {'; '.join(unwritable[:3])}"
     if normaliser.is_empty(formula):
         return "no value is valid under this schema: its constraints contradict each other"
     return "no text is valid under this schema: values would have to be infinitely deep, or exceed the limits"
@@ -96,10 +103,17 @@ def _loaded(text: str) -> Any:
     def constant(name: str) -> Any:
         raise StructgenError(f"{name} is not JSON")
 
+    def decimal(digits: str) -> Decimal:
+        try:
+            return Decimal(digits)
+        except InvalidOperation:
+            raise LimitExceeded("exponent of a number", MAX_EXPONENT) from None
+
     try:
-        return json.loads(text, parse_float=Decimal, parse_constant=constant, object_pairs_hook=pairs)
+        return json.loads(text, parse_float=decimal, parse_constant=constant, object_pairs_hook=pairs)
     except json.JSONDecodeError as error:
-        raise GrammarSyntaxError(f"the schema is not JSON: {error.msg}", text=text, position=error.pos) from None
+        hint = "" if "{" in text else " (a JSON text is expected, not the path of a file)"
+        raise GrammarSyntaxError(f"the schema is not JSON: {error.msg}{hint}", text=text, position=error.pos) from None
     except RecursionError:
         raise LimitExceeded("nesting of JSON", 1000) from None
     except StructgenError:

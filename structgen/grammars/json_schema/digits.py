@@ -21,6 +21,10 @@ __all__ = ["number_expr"]
 
 MAX_EXCLUDED = 200
 """Most excluded values of one set of numbers."""
+MAX_VALUES = 5_000
+"""Most single values of one set of numbers."""
+LARGE = 10**90
+"""Single numbers are written with all their digits, however many; bounds of intervals only up to 100."""
 
 
 @lru_cache(maxsize=4096)
@@ -35,7 +39,7 @@ def number_expr(shapes: tuple[NumberShape, ...], limits: NumberLimits) -> tuple[
 def _spellings(shape: NumberShape, limits: NumberLimits) -> tuple[CharDfa, tuple[str, ...]]:
     remarks: dict[str, None] = {}
     if shape.values is not None:
-        dfa = _union([equal_dfa(value, limits) for value in sorted(shape.values)])
+        dfa = _any_of(sorted(shape.values), limits)
     else:
         parts = []
         for part in _intervals(shape):
@@ -46,6 +50,24 @@ def _spellings(shape: NumberShape, limits: NumberLimits) -> tuple[CharDfa, tuple
     if shape.plain is not None:
         dfa = chardfa.intersect(dfa, _plain()) if shape.plain else chardfa.difference(dfa, _plain())
     return dfa, tuple(remarks)
+
+
+def _any_of(values: list[Fraction], limits: NumberLimits) -> CharDfa:
+    """These numbers, in increasing order; integers that follow each other as one interval."""
+    runs: list[list[Fraction]] = []
+    for value in values:
+        if runs and value.denominator == 1 and value == runs[-1][-1] + 1 and abs(value) < LARGE:
+            runs[-1].append(value)
+        else:
+            runs.append([value])
+    if len(runs) > MAX_VALUES:
+        raise LimitExceeded("numbers in one set, not counting integers that follow each other,", MAX_VALUES)
+    return _union([_interval(run[0], run[-1], limits) for run in runs])
+
+
+def _interval(low: Fraction, high: Fraction, limits: NumberLimits) -> CharDfa:
+    """The integers between, or the only number."""
+    return equal_dfa(low, limits) if low == high else number_language(NumberSet(low, high, multiple=Fraction(1)), limits)[0]
 
 
 def _multiples(part: NumberSet, avoided: Iterable[Fraction], limits: NumberLimits) -> tuple[CharDfa, tuple[str, ...]]:

@@ -6,6 +6,7 @@ document. Gaps are shared objects, so that they are compiled once per process. O
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -83,13 +84,13 @@ def layout_of(whitespace: str | int | Mapping[str, Any]) -> Layout:
     """The layout for the option ``whitespace``: the name of a style, or the indentation as a number or ``{"indent": n}``."""
     if isinstance(whitespace, Mapping) and set(whitespace) == {"indent"}:
         whitespace = whitespace["indent"]
-    if isinstance(whitespace, str) and whitespace.startswith("indent="):
-        whitespace = int(whitespace[7:]) if whitespace[7:].isdigit() else -1
+    if isinstance(whitespace, str) and re.fullmatch("indent=[0-9]{1,2}", whitespace):
+        whitespace = int(whitespace[7:])
     if isinstance(whitespace, int) and not isinstance(whitespace, bool) and 0 <= whitespace <= 16:
         return _indented(whitespace)
     if isinstance(whitespace, str) and whitespace in STYLES:
         return STYLES[whitespace]
-    raise StructgenError(f'whitespace must be one of {", ".join(map(repr, STYLES))} or {{"indent": 0..16}}, found {whitespace!r}')
+    raise StructgenError(f'whitespace must be one of {", ".join(map(repr, STYLES))} or {{"indent": 0..16}}, found {whitespace!r:.100}')
 
 
 @lru_cache(maxsize=32)

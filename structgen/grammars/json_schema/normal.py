@@ -277,7 +277,7 @@ def _united(shapes: Iterable[Any]) -> tuple[Any, ...]:
     if len(shapes) > 1 and isinstance(shapes[0], NumberShape | StringShape):
         finite = [shape for shape in shapes if shape.values is not None and getattr(shape, "plain", None) is None]
         if len(finite) > 1:
-            others = tuple(shape for shape in shapes if shape not in finite)
+            others = tuple(shape for shape in shapes if shape.values is None or getattr(shape, "plain", None) is not None)
             return (type(shapes[0])(values=frozenset().union(*(shape.values for shape in finite))), *others)
     if 1 < len(shapes) <= MAX_COMPARED and isinstance(shapes[0], ObjectShape):
         return _absorbed(shapes)

@@ -10,6 +10,7 @@ from structgen.errors import StructgenError
 from structgen.grammars.numbers import DEFAULT, NumberLimits
 
 from .layout import Layout, layout_of
+from .reading import MAX_COUNT
 
 __all__ = ["Limits", "Options", "UnknownOption", "options_of"]
 
@@ -29,6 +30,12 @@ class Limits:
     string_length: int | None = 10_000
     numbers: NumberLimits = DEFAULT
 
+    def __post_init__(self) -> None:
+        if self.string_length is not None and not 0 <= _whole("string_length", self.string_length) <= MAX_COUNT:
+            raise StructgenError(f"string_length must be between 0 and {MAX_COUNT}, or None for no limit; found {self.string_length}")
+        if not isinstance(self.numbers, NumberLimits):
+            raise UnknownOption(f"numbers must be NumberLimits, found {type(self.numbers).__name__}")
+
 
 @dataclass(frozen=True)
 class Options:
@@ -46,9 +53,15 @@ def options_of(
     """Check the options of `json_schema`."""
     if property_order not in ("declared", "any"):
         raise UnknownOption(f'property_order must be "declared" or "any", found {property_order!r}')
-    if formats not in (True, False, "annotation"):
+    if not isinstance(formats, bool) and formats != "annotation":
         raise UnknownOption(f'formats must be True, False or "annotation", found {formats!r}')
     return Options(layout_of(whitespace), _limits(limits), formats is True, property_order == "any")
+
+
+def _whole(name: str, value: Any) -> Any:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+        raise UnknownOption(f"{name} must be an integer or None, found {value!r:.100}")
+    return value
 
 
 def _limits(limits: Limits | Mapping[str, Any] | None) -> Limits:
@@ -56,8 +69,10 @@ def _limits(limits: Limits | Mapping[str, Any] | None) -> Limits:
         return Limits()
     if isinstance(limits, Limits):
         return limits
+    if not isinstance(limits, Mapping):
+        raise UnknownOption(f"limits must be a mapping or Limits, found {limits!r:.100}")
     known = set(Limits.__dataclass_fields__) | set(NumberLimits.__dataclass_fields__)
     if not set(limits) <= known:
         raise StructgenError(f"limits are {', '.join(sorted(known))}; found {', '.join(map(str, limits))}")
-    numbers = NumberLimits(**{name: value for name, value in limits.items() if name in NumberLimits.__dataclass_fields__})
+    numbers = NumberLimits(**{name: _whole(name, value) for name, value in limits.items() if name in NumberLimits.__dataclass_fields__})
     return Limits(**{"numbers": numbers, **{name: limits[name] for name in Limits.__dataclass_fields__ if name in limits}})

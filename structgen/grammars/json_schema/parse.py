@@ -7,7 +7,7 @@ Property order follows the document: a schema's parts are combined in the order 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
@@ -19,18 +19,20 @@ from structgen.errors import LimitExceeded, StructgenError, UnsupportedSchema
 
 from .drafts import ANNOTATIONS, STRUCTURE
 from .formulas import ARRAY, BOOLEAN, FALSE, NULL, NUMBER, OBJECT, STRING, TRUE, Formula, Formulas, Shape
-from .reading import boolean, count, exact_number, malformed, mapping, names_in, number, shown, text
+from .reading import MAX_COUNT, at_least, at_most, boolean, count, escaped, exact_number, malformed, mapping, names_in, number, shown, text
 from .report import ANNOTATION, ENFORCED, IGNORED, Report
-from .resolve import Location, Resolver, Resource, escaped
-from .shapes import ArrayShape, Contains, Language, NumberShape, ObjectShape, StringShape
+from .resolve import Location, Resolver, Resource
+from .shapes import ArrayShape, Contains, Language, NumberShape, ObjectShape, StringShape, is_writable
 from .unevaluated import unevaluated_items, unevaluated_properties
 
 __all__ = ["MAX_NESTING", "Parser", "Scope"]
 
 MAX_NESTING = 150
 """Most sub-schemas inside each other, and most levels of a constant."""
-IRREGULAR_FORMATS = ("idn-email", "idn-hostname", "regex")
-"""Formats of the specification for which there is no automaton (yet); they are refused rather than ignored."""
+MAX_SCHEMAS = 25_000
+"""Most sub-schemas of one compilation, and most names that one object requires."""
+MAX_VALUES = 100_000
+"""Most constants and required names."""
 KINDS = {"null": NULL, "boolean": BOOLEAN, "number": NUMBER, "string": STRING, "array": ARRAY, "object": OBJECT}
 
 
@@ -49,8 +51,10 @@ class Parser:
         self.resolver = resolver
         self.report = report
         self.formats = formats
+        self.unwritable: dict[str, None] = {}
         self._known: dict[tuple[int, Scope], Formula] = {}
         self._depth = 0
+        self._n_values = 0
 
     def schema(self, schema: Any, scope: Scope, pointer: str) -> Formula:
         """The formula of a schema."""
@@ -62,7 +66,9 @@ class Parser:
         found = self._known.get(key)
         if found is None:
             if self._depth >= MAX_NESTING:
-                raise LimitExceeded("nesting of schemas", MAX_NESTING, pointer[:200])
+                raise LimitExceeded("nesting of schemas", MAX_NESTING, pointer)
+            if len(self._known) >= MAX_SCHEMAS:
+                raise LimitExceeded("number of sub-schemas", MAX_SCHEMAS, pointer)
             self._depth += 1
             try:
                 found = self._known[key] = self._parsed(schema, scope, pointer)
@@ -107,6 +113,18 @@ class Parser:
         reference = text(schema, keyword, pointer)
         location = TARGETS[keyword](self, reference, scope, f"{pointer}/{keyword}")
         return location, self.entered(location, scope)
+
+    def count_values(self, n: int, pointer: str) -> None:
+        """Take note of so many constants or required names."""
+        self._n_values += n
+        if self._n_values > MAX_VALUES:
+            raise LimitExceeded("number of constants and required names", MAX_VALUES, pointer)
+
+    def note_unwritable(self, texts: Iterable[str], pointer: str) -> None:
+        """Take note of constants and names that have lone surrogates."""
+        for lone in texts:
+            if not is_writable(lone):
+                self.unwritable[f"{pointer or '#'}: {lone!r:.100} has a lone surrogate, which UTF-8 cannot write; it never occurs"] = None
 
     def pattern(self, source: str, pointer: str) -> Language:
         """The strings in which the pattern is found; errors name the place."""
@@ -198,6 +216,7 @@ def _one_value_of(parser: Parser, values: list[Any], pointer: str, depth: int = 
     strings: set[str] = set()
     numbers: set[Fraction] = set()
     others: list[Formula] = []
+    parser.count_values(len(values), pointer)
     for value in values:
         if value is None or isinstance(value, bool):
             kinds |= NULL if value is None else TRUE if value else FALSE
@@ -209,12 +228,14 @@ def _one_value_of(parser: Parser, values: list[Any], pointer: str, depth: int = 
             items = tuple(_one_value_of(parser, [item], pointer, depth + 1) for item in value)
             others.append(f.leaf(ARRAY, ArrayShape(items, f.false, len(items), len(items)), pointer, guarded=False))
         elif isinstance(value, dict):
+            parser.note_unwritable(value, pointer)
             members = {name: _one_value_of(parser, [member], pointer, depth + 1) for name, member in value.items()}
             shape = ObjectShape((f.clause(members, (), f.false, declares=True),), tuple(value))
             others.append(f.leaf(OBJECT, shape, pointer, guarded=False))
         else:
             raise UnsupportedSchema(f"not a JSON value: {shown(value)}", keyword="enum", pointer=pointer)
     if strings:
+        parser.note_unwritable(strings, pointer)
         others.append(f.leaf(STRING, StringShape(values=frozenset(strings)), pointer, guarded=False))
     if numbers:
         others.append(f.leaf(NUMBER, NumberShape(values=frozenset(numbers)), pointer, guarded=False))
@@ -282,7 +303,8 @@ def _bound(
 
 
 def strings(parser: Parser, schema: dict[str, Any], scope: Scope, pointer: str) -> Formula:
-    shape = StringShape(count(schema, "minLength", pointer) or 0, count(schema, "maxLength", pointer))
+    longest = count(schema, "maxLength", pointer)
+    shape = StringShape(at_least(schema, "minLength", pointer), None if longest is None else min(longest, MAX_COUNT))
     if "pattern" in schema:
         shape = replace(shape, languages=frozenset([_pattern(text(schema, "pattern", pointer), f"{pointer}/pattern")]))
     found: Formula = parser.leaf(STRING, shape.settled(), pointer)
@@ -292,9 +314,6 @@ def strings(parser: Parser, schema: dict[str, Any], scope: Scope, pointer: str) 
             parser.report.add(pointer, "format", ENFORCED)
             met = shape.meet(known, parser.formulas)
             found = parser.leaf(STRING, met, pointer)
-        elif parser.formats and known is None and schema["format"] in IRREGULAR_FORMATS:
-            message = f'the format {schema["format"]!r} cannot be enforced yet; formats="annotation" ignores all formats'
-            raise UnsupportedSchema(message, keyword="format", pointer=f"{pointer}/format")
         else:
             parser.report.add(pointer, "format", ANNOTATION, "unknown format" if parser.formats else "by option")
     return found
@@ -356,8 +375,8 @@ def arrays(parser: Parser, schema: dict[str, Any], scope: Scope, pointer: str) -
     shape = ArrayShape(
         tuple(prefix),
         None if tail is f.true else tail,
-        count(schema, "minItems", pointer) or 0,
-        count(schema, "maxItems", pointer),
+        at_least(schema, "minItems", pointer),
+        at_most(schema, "maxItems", pointer),
         _contains(parser, schema, scope, pointer),
         f"{pointer}/uniqueItems" if unique else "",
     )
@@ -368,9 +387,9 @@ def _contains(parser: Parser, schema: dict[str, Any], scope: Scope, pointer: str
     keywords = scope.resource.draft.keywords
     if "contains" not in schema or "contains" not in keywords:
         return ()
-    low = count(schema, "minContains", pointer) if "minContains" in keywords else None
-    high = count(schema, "maxContains", pointer) if "maxContains" in keywords else None
-    return (Contains(parser.below(schema, "contains", scope, pointer), 0, 1 if low is None else low, high),)
+    low = at_least(schema, "minContains", pointer) if "minContains" in keywords and "minContains" in schema else 1
+    high = at_most(schema, "maxContains", pointer) if "maxContains" in keywords else None
+    return (Contains(parser.below(schema, "contains", scope, pointer), 0, low, high),)
 
 
 # -- objects --------------------------------------------------------------------------------------------------------------------
@@ -384,12 +403,21 @@ def objects(parser: Parser, schema: dict[str, Any], scope: Scope, pointer: str) 
         names = () if name is f.true else (name,)
     shape = ObjectShape(
         _clauses(parser, schema, scope, pointer),
-        tuple(dict.fromkeys(names_in(schema["required"], "required", pointer))) if "required" in schema else (),
-        count(schema, "minProperties", pointer) or 0,
-        count(schema, "maxProperties", pointer),
+        _names(parser, schema["required"], "required", pointer) if "required" in schema else (),
+        at_least(schema, "minProperties", pointer),
+        at_most(schema, "maxProperties", pointer),
         names,
     )
     return parser.leaf(OBJECT, shape.settled(f), pointer)
+
+
+def _names(parser: Parser, value: Any, keyword: str, pointer: str) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(names_in(value, keyword, pointer)))
+    parser.count_values(len(names), f"{pointer}/{keyword}")
+    if len(names) > MAX_SCHEMAS:
+        raise LimitExceeded("number of required names", MAX_SCHEMAS, f"{pointer}/{keyword}")
+    parser.note_unwritable(names, f"{pointer}/{keyword}")
+    return names
 
 
 def _clauses(parser: Parser, schema: dict[str, Any], scope: Scope, pointer: str) -> tuple[Any, ...]:
@@ -403,6 +431,7 @@ def _clauses(parser: Parser, schema: dict[str, Any], scope: Scope, pointer: str)
         for place in [f"{pointer}/patternProperties/{escaped(source)}"]
     )
     additional = parser.below(schema, "additionalProperties", scope, pointer) if "additionalProperties" in schema else None
+    parser.note_unwritable(properties, f"{pointer}/properties")
     if not properties and not patterns and additional is None:
         return ()
     return (parser.formulas.clause(properties, patterns, additional, declares=True),)
@@ -412,7 +441,7 @@ def dependent_required(parser: Parser, schema: dict[str, Any], scope: Scope, poi
     named = mapping(schema, "dependentRequired", pointer)
     return parser.formulas.all_of(
         [
-            _if_present(parser, name, _required(parser, names_in(names, "dependentRequired", pointer), pointer), pointer)
+            _if_present(parser, name, _required(parser, _names(parser, names, "dependentRequired", pointer), pointer), pointer)
             for name, names in named.items()
         ]
     )
@@ -422,7 +451,7 @@ def dependent_schemas(parser: Parser, schema: dict[str, Any], scope: Scope, poin
     parts: list[Formula] = []
     for name, sub in mapping(schema, keyword, pointer).items():
         if keyword == "dependencies" and isinstance(sub, list):
-            then = _required(parser, names_in(sub, keyword, pointer), pointer)
+            then = _required(parser, _names(parser, sub, keyword, pointer), pointer)
         else:
             then = parser.schema(sub, scope, f"{pointer}/{keyword}/{escaped(name)}")
         parts.append(_if_present(parser, name, then, pointer))
@@ -433,15 +462,15 @@ def dependencies(parser: Parser, schema: dict[str, Any], scope: Scope, pointer: 
     return dependent_schemas(parser, schema, scope, pointer, "dependencies")
 
 
-def _required(parser: Parser, names: list[str], pointer: str) -> Formula:
-    return parser.formulas.leaf(OBJECT, ObjectShape(required=tuple(dict.fromkeys(names))), pointer)
+def _required(parser: Parser, names: tuple[str, ...], pointer: str) -> Formula:
+    return parser.formulas.leaf(OBJECT, ObjectShape(required=names), pointer)
 
 
 def _if_present(parser: Parser, name: str, then: Formula, pointer: str) -> Formula:
     """An object with property ``name`` satisfies ``then``."""
     f = parser.formulas
     absent = f.leaf(OBJECT, ObjectShape((f.clause({name: f.false}),)), pointer)
-    return f.any_of([absent, f.all_of([_required(parser, [name], pointer), then], pointer)], pointer)
+    return f.any_of([absent, f.all_of([_required(parser, (name,), pointer), then], pointer)], pointer)
 
 
 HANDLERS: dict[str, Callable[[Parser, dict[str, Any], Scope, str], Formula]] = {

@@ -6,6 +6,7 @@ of the document is looked up in the registry that the caller passes (the `refere
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urldefrag, urljoin
@@ -13,6 +14,7 @@ from urllib.parse import unquote, urldefrag, urljoin
 from structgen.errors import UnsupportedSchema
 
 from .drafts import Draft, draft_of, keywords
+from .reading import escaped
 
 __all__ = ["Location", "Resolver", "Resource", "escaped"]
 
@@ -44,11 +46,6 @@ class Location(NamedTuple):
     schema: Any
     resource: Resource
     pointer: str
-
-
-def escaped(token: str | int) -> str:
-    """A JSON pointer token."""
-    return str(token).replace("~", "~0").replace("/", "~1")
 
 
 class Resolver:
@@ -163,10 +160,10 @@ class Resolver:
             schema = here.schema
             if isinstance(schema, dict) and key in schema:
                 below = schema[key]
-            elif isinstance(schema, list) and key.isdecimal() and int(key) < len(schema):
+            elif isinstance(schema, list) and re.fullmatch("0|[1-9][0-9]{0,9}", key) and int(key) < len(schema):
                 below = schema[int(key)]
             else:
-                raise _unresolved(reference, pointer, f"there is nothing at {token!r}")
+                raise _unresolved(reference, pointer, f"there is nothing at {token!r:.100}")
             here = self.enter(Location(below, here.resource, f"{here.pointer}/{escaped(key)}"))
         self._index(here)  # a schema in a place where none is expected
         return self.enter(here)
@@ -188,4 +185,4 @@ def _below(location: Location) -> Iterator[Location]:
 
 
 def _unresolved(reference: str, pointer: str, why: str) -> UnsupportedSchema:
-    return UnsupportedSchema(f"cannot resolve the reference {reference!r}: {why}", keyword="$ref", pointer=pointer)
+    return UnsupportedSchema(f"cannot resolve the reference {reference!r:.200}: {why}", keyword="$ref", pointer=pointer)

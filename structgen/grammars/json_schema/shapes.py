@@ -21,7 +21,10 @@ from structgen.automata.chardfa import CharDfa
 if TYPE_CHECKING:
     from .formulas import Formula, Formulas
 
-__all__ = ["ArrayShape", "Contains", "Language", "NumberShape", "ObjectClause", "ObjectShape", "Some", "StringShape", "least_upper"]
+__all__ = [
+    "ArrayShape", "Contains", "Language", "NumberShape", "ObjectClause", "ObjectShape", "Some", "StringShape", "is_writable",
+    "least_upper",
+]  # fmt: skip
 
 
 class Language:
@@ -49,6 +52,11 @@ class Language:
 
     def __repr__(self) -> str:
         return f"Language({self.label!r})"
+
+
+def is_writable(text: str) -> bool:
+    """Whether there is UTF-8 for the text: it has no lone surrogate."""
+    return text.isascii() or not any("\ud800" <= c <= "\udfff" for c in text)
 
 
 def least_upper(a: int | None, b: int | None) -> int | None:
@@ -350,7 +358,9 @@ class ObjectShape:
         return None if self.max is not None and max(self.min, len(self.required)) > self.max else self
 
     def value(self, name: str, formulas: Formulas) -> Formula:
-        """What the value of property ``name`` must satisfy (false: the name is forbidden), `names` left aside."""
+        """What the value of property ``name`` must satisfy (false: it is forbidden or cannot be written), `names` left aside."""
+        if not is_writable(name):
+            return formulas.false
         found = [f for clause in self.clauses for f in clause.values(name) if f is not formulas.true]
         return found[0] if len(found) == 1 else formulas.all_of(found)
 

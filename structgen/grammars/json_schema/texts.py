@@ -13,7 +13,7 @@ from structgen.automata import chardfa, ir
 from structgen.automata.chardfa import CharDfa
 from structgen.automata.lexemes import inexhaustible
 
-from .shapes import Language, StringShape
+from .shapes import Language, StringShape, is_writable
 
 __all__ = ["finite_words", "n_texts", "string_expr", "text_is_empty", "text_language"]
 
@@ -118,7 +118,7 @@ def string_expr(shape: StringShape, limit: int | None, *, capture: bool = False)
     """The JSON string literals of this shape, or None if there are none; ``limit`` bounds strings that nothing else bounds,
     except captured ones: distinct names that may run out have to be counted, those without a bound never run out."""
     if shape.values is not None:
-        values = [text for text in shape.values if not any("\ud800" <= c <= "\udfff" for c in text)]
+        values = [text for text in shape.values if is_writable(text)]
         if len(values) == 1 and not capture:
             return ir.QuotedText(values[0])
         return ir.Quoted(chardfa.from_strings(sorted(values)), capture=capture) if values else None
