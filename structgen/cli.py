@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import math
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from structgen._version import __version__
 from structgen.errors import ModelOutputError, StructgenError
-from structgen.progress import Progress
+from structgen.progress import Progress, harmless, tell
 
 if TYPE_CHECKING:
     from structgen.automaton import Explanation, TokenAutomaton
@@ -24,14 +25,16 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-OK, INCOMPLETE, USAGE, NO_MODEL, FAILED = range(5)
+OK, INCOMPLETE, USAGE, NO_MODEL, FAILED, UNEXPECTED = range(6)
 
 EXIT_CODES = """exit codes:
   0  done (validate: all texts are accepted)
   1  the output was not complete when the tokens ran out (validate: a text is rejected)
   2  wrong usage, or a schema, regex or type that cannot be used
   3  the model cannot be loaded
-  4  the model failed while generating"""
+  4  the model failed while generating
+  5  the output cannot be written, or something went wrong that should not have"""
+MAX_INDENT = 64
 
 INSTRUCTION = """{text}
 
@@ -49,13 +52,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(INCOMPLETE, error)
     except StructgenError as error:
         return _fail(USAGE, error)
-    except _CannotLoad as error:
-        return _fail(NO_MODEL, error)
+    except _Failure as error:
+        return _fail(error.code, error)
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # whoever read stdout has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_stdout()
         return OK
+    except Exception as error:
+        return _fail(UNEXPECTED, f"unexpected {type(error).__name__}: {error}\nThis is a fault of structgen; please report it.")
 
 
 def generate(arguments: argparse.Namespace) -> int:
@@ -64,7 +69,8 @@ def generate(arguments: argparse.Namespace) -> int:
     text = _read_text(arguments.text)
     with progress.step("reading the constraint"):
         constraint = _constraint(arguments)
-    model, tokenizer = _load_model(arguments, progress)
+    device = _device(arguments.device)
+    model, tokenizer = _load_model(arguments, device, progress)
     from structgen.compiler import warmup as compile_kernels
     from structgen.generator import Generator
 
@@ -82,10 +88,6 @@ def generate(arguments: argparse.Namespace) -> int:
     )
     try:
         _print_answer(stream, constraint, arguments)
-    except (StructgenError, BrokenPipeError):
-        raise
-    except Exception as error:
-        return _fail(FAILED, f"the model failed: {type(error).__name__}: {error}")
     finally:
         stream.close()
     rate = len(stream.tokens) / max(stream.seconds, 1e-9)
@@ -98,7 +100,7 @@ def check(arguments: argparse.Namespace) -> int:
     from structgen.types import json_schema
 
     constraint = json_schema(_read_file(arguments.schema))
-    print(constraint.report)
+    _write("".join(map(harmless, str(constraint.report))))
     return OK
 
 
@@ -118,7 +120,7 @@ def validate(arguments: argparse.Namespace) -> int:
         start, end = _span(text, automaton, is_json=constraint.schema is not None)
         position, state = _read_by(automaton, text, start, end)
         if position < end or not automaton.is_accepting(state):
-            print(_rejection(name, line, text, position, end, automaton.explain(state)), file=sys.stderr)
+            tell(_rejection(name, line, text, position, end, automaton.explain(state)))
             code = INCOMPLETE
     return code
 
@@ -192,17 +194,32 @@ def _add_generate_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--stream", action="store_true", help="print the output as it is generated")
     parser.add_argument("--max-new-tokens", type=_positive, default=512, metavar="N", help="give up after N tokens (default: 512)")
     parser.add_argument(
-        "--temperature", type=float, default=0.0, metavar="T", help="sample with this temperature (default: 0, take the likeliest)"
+        "--temperature", type=_temperature, default=0.0, metavar="T", help="sample with this temperature (default: 0, take the likeliest)"
     )
-    parser.add_argument("--seed", type=int, metavar="N", help="for reproducible sampling")
-    parser.add_argument("--indent", type=int, metavar="N", help="spaces per level (default: all on one line)")
+    parser.add_argument("--seed", type=_seed, metavar="N", help="for reproducible sampling")
+    parser.add_argument("--indent", type=_indent, metavar="N", help="spaces per level (default: all on one line)")
     parser.add_argument("--quiet", action="store_true", help="no progress")
 
 
-def _positive(text: str) -> int:
-    if int(text) < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return int(text)
+def _within(convert: Callable[[str], Any], least: float, most: float, wanted: str) -> Callable[[str], Any]:
+    """Reads an argument that is a number between two others."""
+
+    def read(text: str) -> Any:
+        try:
+            value = convert(text)
+        except ValueError:
+            value = None
+        if value is None or not least <= value <= most:
+            raise argparse.ArgumentTypeError(f"must be {wanted}, found {text!r:.80}")
+        return value
+
+    return read
+
+
+_positive = _within(int, 1, math.inf, "a number of at least 1")
+_temperature = _within(float, 0, sys.float_info.max, "a finite number of at least 0")
+_seed = _within(int, 0, 2**64 - 1, "a number from 0 to 2**64 - 1")
+_indent = _within(int, 0, MAX_INDENT, f"a number from 0 to {MAX_INDENT}")
 
 
 def _constraint(arguments: argparse.Namespace) -> TypedConstraint:
@@ -237,26 +254,39 @@ def _named_type(name: str) -> Any:
     sys.path.insert(0, os.getcwd())
     try:
         return getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise StructgenError(f"--type {name} names no type (it is written MODULE:NAME): {error}") from error
+    except (Exception, SystemExit) as error:  # whatever the module does when it is imported
+        raise StructgenError(f"--type {name} names no type (it is written MODULE:NAME): {type(error).__name__}: {error}") from error
 
 
 def _read_text(text: str) -> str:
-    return sys.stdin.read() if text == "-" else text
+    return _decoded(_stdin_bytes() if text == "-" else text.encode("utf-8", "surrogateescape"), "TEXT")
 
 
 def _read_file(path: str) -> str:
+    return _decoded(_file_bytes(path), path)
+
+
+def _decoded(data: bytes, name: str) -> str:
     try:
-        return _file_bytes(path).decode("utf-8-sig")
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise StructgenError(f"{path} is not UTF-8 text: {error}") from error
+        raise StructgenError(f"{name} is not UTF-8 text: {error}") from error
 
 
 def _file_bytes(path: str) -> bytes:
     try:
         return Path(path).read_bytes()
+    except (OSError, ValueError) as error:
+        raise StructgenError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
+
+
+def _stdin_bytes() -> bytes:
+    if sys.stdin is None:
+        raise StructgenError("cannot read stdin: it is closed")
+    try:
+        return sys.stdin.buffer.read()
     except OSError as error:
-        raise StructgenError(f"cannot read {path}: {error.strerror}") from error
+        raise StructgenError(f"cannot read stdin: {error.strerror}") from error
 
 
 # the texts to validate
@@ -268,7 +298,7 @@ WHITE_SPACE = b" \t\r\n"
 def _texts(arguments: argparse.Namespace) -> Iterator[tuple[str, int, bytes]]:
     """Every text with the name of its file and the number of its first line."""
     for file in arguments.files:
-        name, data = ("stdin", sys.stdin.buffer.read()) if file == "-" else (file, _file_bytes(file))
+        name, data = ("stdin", _stdin_bytes()) if file == "-" else (file, _file_bytes(file))
         if arguments.jsonl:
             yield from ((name, number, line) for number, line in enumerate(data.split(b"\n"), 1) if line.strip(WHITE_SPACE))
         else:
@@ -316,11 +346,25 @@ def _shown(allowed: bytes) -> list[str]:
 # the model
 
 
-class _CannotLoad(Exception):
-    pass
+class _Failure(Exception):
+    """What ends the command with an exit code of its own."""
+
+    def __init__(self, code: int, message: str) -> None:
+        self.code = code
+        super().__init__(message)
 
 
-def _load_model(arguments: argparse.Namespace, progress: Progress) -> tuple[Any, Any]:
+def _device(name: str | None) -> str:
+    """Where the model shall run, which must be there."""
+    import torch
+
+    try:
+        return str(torch.empty(0, device=name or ("cuda" if torch.cuda.is_available() else "cpu")).device)
+    except Exception as error:
+        raise StructgenError(f"--device {name} cannot be used: {str(error).splitlines()[0]}") from error
+
+
+def _load_model(arguments: argparse.Namespace, device: str, progress: Progress) -> tuple[Any, Any]:
     if arguments.model is None:
         name = _embedded_model()
         os.environ["HF_HUB_OFFLINE"] = "1"
@@ -328,22 +372,23 @@ def _load_model(arguments: argparse.Namespace, progress: Progress) -> tuple[Any,
         name = arguments.model
     try:
         with progress.step(f"loading {arguments.model or 'the embedded model'}"), contextlib.redirect_stdout(sys.stderr):
-            import torch
             from transformers import AutoModelForCausalLM, AutoTokenizer
+            from transformers.utils import logging
 
-            device = arguments.device or ("cuda" if torch.cuda.is_available() else "cpu")
+            if arguments.quiet:
+                logging.disable_progress_bar()  # type: ignore[no-untyped-call]
             tokenizer = AutoTokenizer.from_pretrained(name)
             model: Any = AutoModelForCausalLM.from_pretrained(name, torch_dtype="auto")
             return model.to(device).eval(), tokenizer
     except Exception as error:  # whatever a model repository can do wrong
-        raise _CannotLoad(f"cannot load {name}: {type(error).__name__}: {error}") from error
+        raise _Failure(NO_MODEL, f"cannot load {name}: {type(error).__name__}: {error}") from error
 
 
 def _embedded_model() -> str:
     from structgen.models.tiny_prompt import TINY_MODEL_PATH
 
     if not (TINY_MODEL_PATH / "config.json").exists():
-        raise _CannotLoad(f"the embedded model is missing from {TINY_MODEL_PATH}; name another one with --model")
+        raise _Failure(NO_MODEL, f"the embedded model is missing from {TINY_MODEL_PATH}; name another one with --model")
     return str(TINY_MODEL_PATH)
 
 
@@ -359,7 +404,7 @@ def _prompt(arguments: argparse.Namespace, text: str, constraint: TypedConstrain
     else:
         import json
 
-        instruction = INSTRUCTION.format(text=text, schema=json.dumps(constraint.schema, ensure_ascii=False))
+        instruction = INSTRUCTION.format(text=text, schema=json.dumps(constraint.schema, ensure_ascii=False, default=str))
     chat = getattr(tokenizer, "chat_template", None) is not None
     return [{"role": "user", "content": instruction}] if chat else instruction + "\n"
 
@@ -371,18 +416,45 @@ def _print_answer(stream: Any, constraint: TypedConstraint, arguments: argparse.
     """Print the answer, as it comes or all at once; an incomplete one is printed only as it comes."""
     from structgen.jsontext import relayout
 
-    for piece in stream:
+    for piece in _pieces(stream):
         if arguments.stream:
-            print(piece, end="", flush=True)
+            _write(piece, end="")
     if arguments.stream:
-        print(flush=True)
+        _write("")
     _ = stream.result
     if not arguments.stream:
-        print(relayout(stream.text, arguments.indent) if constraint.schema is not None else stream.text, flush=True)
+        _write(relayout(stream.text, arguments.indent) if constraint.schema is not None else stream.text)
+
+
+def _pieces(stream: Any) -> Iterator[str]:
+    try:
+        yield from stream
+    except StructgenError:
+        raise
+    except Exception as error:
+        raise _Failure(FAILED, f"the model failed: {type(error).__name__}: {error}") from error
+
+
+def _write(text: str, end: str = "\n") -> None:
+    """Results, to stdout."""
+    if sys.stdout is None:
+        raise _Failure(UNEXPECTED, "cannot write the output: stdout is closed")
+    try:
+        print(text, end=end, flush=True)
+    except BrokenPipeError:
+        raise
+    except (OSError, UnicodeError) as error:
+        _drop_stdout()
+        raise _Failure(UNEXPECTED, f"cannot write the output: {error}") from error
+
+
+def _drop_stdout() -> None:
+    """Nobody gets what is still to be written, which would fail again when Python ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _fail(code: int, error: Any) -> int:
-    print(f"structgen: {error}", file=sys.stderr)
+    tell(f"structgen: {error}")
     return code
 
 

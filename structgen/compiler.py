@@ -28,11 +28,12 @@ def compile(constraint: Any, vocab: Any) -> TokenAutomaton:
     """Compile a constraint for a vocabulary.
 
     ``constraint``: a `Constraint`, a JSON Schema (dict, bool or JSON text), or a type (pydantic model, dataclass, TypedDict,
-    Enum, Literal, Union, function). ``vocab``: a `Vocabulary` or anything `Vocabulary.from_tokenizer` takes.
+    Enum, Literal, Union, function), or a `TokenAutomaton` for its constraint. ``vocab``: a `Vocabulary` or anything
+    `Vocabulary.from_tokenizer` takes.
 
     Raises a `StructgenError` if the constraint cannot be enforced exactly or has no valid text.
     """
-    typed = as_constraint(constraint)
+    typed = as_constraint(constraint.constraint if isinstance(constraint, TokenAutomaton) else constraint)
     vocabulary = vocab if isinstance(vocab, Vocabulary) else Vocabulary.from_tokenizer(vocab)
     engine, rows = _engine(vocabulary)
     return TokenAutomaton(engine, rows, typed.constraint, vocabulary, typed.parse)

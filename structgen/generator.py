@@ -7,13 +7,13 @@ nor changed. Compiled constraints are kept (`MAX_AUTOMATA`, per process) and sha
 
 from __future__ import annotations
 
+import atexit
 import codecs
-import json
 import queue
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -34,6 +34,7 @@ __all__ = ["Generator", "Stream", "generate"]
 MAX_NEW_TOKENS = 512
 MAX_AUTOMATA = 64
 SAMPLING_OPTIONS = ("temperature", "top_p", "top_k", "min_p", "typical_p")
+PROMPT_OPTIONS = ("inputs", "input_ids", "inputs_embeds", "attention_mask")
 
 Prompt = str | Sequence[Mapping[str, Any]]  # text, or the messages of a chat
 
@@ -62,6 +63,10 @@ class Generator:
     def __init__(self, model: Any, tokenizer: Any, *, eos_token_id: int | Sequence[int] | None = None) -> None:
         if getattr(getattr(model, "config", None), "is_encoder_decoder", False):
             raise StructgenError("Generator needs a causal LM; with an encoder-decoder model use LogitsProcessor in model.generate")
+        if not hasattr(model, "generate"):
+            raise StructgenError(f"Generator needs a causal LM of transformers, found {type(model).__name__}")
+        if not callable(tokenizer):
+            raise StructgenError(f"Generator needs the model's tokenizer of transformers, found {type(tokenizer).__name__}")
         self.model, self.tokenizer = model, tokenizer
         self.vocab = Vocabulary.from_tokenizer(tokenizer)
         self._stops = self.vocab.eos_token_ids | stop_token_ids(model) | stop_token_ids(eos_token_id)
@@ -77,13 +82,15 @@ class Generator:
         Raises `ModelOutputError` if the answer was not complete when the tokens ran out.
         """
         single = isinstance(prompt, str) or _is_chat(prompt)
+        if not single and (isinstance(prompt, (Mapping, bytes)) or not isinstance(prompt, Iterable)):
+            raise _no_prompt(prompt)
         prompts = [prompt] if single else list(prompt)
         if not prompts:
             return []
         automata = self._automata_for(spec, len(prompts))
         answers = self._run(prompts, automata, options)
         n = len(answers) // len(prompts)
-        objects = [self._read(tokens, automata[i // n]) for i, tokens in enumerate(answers)]
+        objects = [self._read(tokens, automata[i // n], _limit(options)) for i, tokens in enumerate(answers)]
         if options.get("num_return_sequences") is not None:
             grouped = [objects[i : i + n] for i in range(0, len(objects), n)]
             return grouped[0] if single else grouped
@@ -93,13 +100,16 @@ class Generator:
         """The answer to one prompt piece by piece, as it is generated: iterate over the `Stream`, then ask for its result."""
         if not (isinstance(prompt, str) or _is_chat(prompt)):
             raise StructgenError("stream takes one prompt: a text, or one list of chat messages")
+        for name in ("num_return_sequences", "num_beams"):
+            if (_option(options, name) or 1) > 1:
+                raise StructgenError(f"stream gives one answer as it comes: {name} must be 1")
         (automaton,) = self._automata_for(spec, 1)
 
         def run(**streaming: Any) -> None:
-            criteria = StoppingCriteriaList([*options.get("stopping_criteria", ()), streaming.pop("cancelled")])
+            criteria = StoppingCriteriaList([*_listed(options.get("stopping_criteria")), streaming.pop("cancelled")])
             self._run([prompt], [automaton], {**options, **streaming, "stopping_criteria": criteria})
 
-        return Stream(run, self._stop_set(options), self.vocab, lambda tokens: self._read(tokens, automaton))
+        return Stream(run, self._stop_set(options), self.vocab, lambda tokens: self._read(tokens, automaton, _limit(options)))
 
     def automaton(self, spec: Any) -> TokenAutomaton:
         """The compiled constraint of a spec, from the cache if it was used before."""
@@ -145,16 +155,18 @@ class Generator:
 
     def _encode(self, prompt: Prompt) -> list[int]:
         if isinstance(prompt, str):
+            if not _is_unicode(prompt):
+                raise StructgenError("the prompt has a lone surrogate, which cannot be written as UTF-8")
             ids = self.tokenizer(prompt)["input_ids"]
         elif _is_chat(prompt):
             try:
                 ids = self.tokenizer.apply_chat_template(prompt, add_generation_prompt=True, tokenize=True, return_dict=True)["input_ids"]
-            except (AttributeError, ValueError) as error:
+            except Exception as error:  # a template is a program of its own
                 raise StructgenError(
                     f"this tokenizer has no chat template that fits the messages; give the prompt as text ({error})"
                 ) from error
         else:
-            raise StructgenError(f"a prompt is a text or a list of chat messages, found {type(prompt).__name__}")
+            raise _no_prompt(prompt)
         bos = getattr(self.tokenizer, "bos_token_id", None)
         if not ids and bos is None:
             raise StructgenError("the prompt has no tokens, and the tokenizer no token to begin with; give a prompt")
@@ -168,23 +180,30 @@ class Generator:
         named = (options.get("pad_token_id"), getattr(config, "pad_token_id", None), getattr(self.tokenizer, "pad_token_id", None))
         return next((pad for pad in named if isinstance(pad, int)), min(stops, default=0))
 
-    def _read(self, tokens: list[int], automaton: TokenAutomaton) -> Any:
-        """The object these tokens stand for."""
+    def _read(self, tokens: list[int], automaton: TokenAutomaton, limit: int | None) -> Any:
+        """The object these tokens stand for; no more than ``limit`` could be generated."""
         state = automaton.initial
         for token in tokens:
             state = automaton.advance(state, token)
         data = self.vocab.decode(tokens)
-        if not automaton.is_accepting(state):
-            raise ModelOutputError(
-                f"the output is not complete after {len(tokens)} tokens; raise max_new_tokens", text=data.decode(errors="replace")
-            )
-        return automaton.parse(data.decode())
+        if automaton.is_accepting(state):
+            return automaton.parse(data.decode())
+        if state == automaton.dead:
+            reason = "is not what the constraint allows: something forced other tokens"
+        elif limit is None:
+            reason = f"is not complete after {len(tokens)} tokens; raise max_new_tokens, unless something else stopped it"
+        elif len(tokens) >= limit:
+            reason = f"is not complete after {len(tokens)} tokens; raise max_new_tokens"
+        else:
+            reason = f"is not complete: generation was stopped after {len(tokens)} tokens (a stop string, a criterion, or close)"
+        raise ModelOutputError(f"the output {reason}", text=data.decode(errors="replace"))
 
 
 class Stream(Iterator[str]):
     """The text of an answer while it is generated. Iterate for the pieces (whole characters); ``result`` is the object.
 
-    Generation runs in a thread of its own and stops early if the stream is closed or dropped. Also a context manager.
+    Generation runs in a thread of its own and stops early if the stream is closed, which waits for the thread, or dropped. Also a
+    context manager.
     """
 
     def __init__(self, run: Callable[..., None], stops: frozenset[int], vocab: Vocabulary, read: Callable[[list[int]], Any]) -> None:
@@ -194,16 +213,19 @@ class Stream(Iterator[str]):
         self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
         self._cancelled = threading.Event()
         self._arrived: queue.SimpleQueue[list[int] | BaseException | None] = queue.SimpleQueue()
-        threading.Thread(target=_run_into, args=(run, self._arrived, self._cancelled), daemon=True).start()
+        self._thread = threading.Thread(target=_run_into, args=(run, self._arrived, self._cancelled), daemon=True)
         self._done = False
+        self._error: BaseException | None = None
         self._started = time.perf_counter()
         self.seconds = 0.0  # from the start to the latest token
+        _running[self._thread] = self._cancelled
+        self._thread.start()
 
     def __next__(self) -> str:
         while not self._done:
-            arrived = self._arrived.get()
+            arrived = self._arrived.get() if self._error is None else self._error
             if isinstance(arrived, BaseException):
-                self._done = True
+                self._error = arrived
                 raise arrived
             self._done = arrived is None
             self.seconds = time.perf_counter() - self._started
@@ -223,8 +245,10 @@ class Stream(Iterator[str]):
         return self._read(self.tokens)
 
     def close(self) -> None:
-        """Stop generating."""
+        """Stop generating; returns when the model has stopped."""
         self._cancelled.set()
+        if threading.current_thread() is not self._thread:
+            self._thread.join()
 
     def __enter__(self) -> Stream:
         return self
@@ -233,7 +257,7 @@ class Stream(Iterator[str]):
         self.close()
 
     def __del__(self) -> None:
-        self.close()
+        self._cancelled.set()
 
 
 class _TokenQueue(BaseStreamer):
@@ -259,16 +283,32 @@ class _Cancelled(StoppingCriteria):
         return torch.full((len(input_ids),), self._event.is_set(), device=input_ids.device)
 
 
+_running: dict[threading.Thread, threading.Event] = {}  # what generates, and how to stop it
+
+
+@atexit.register
+def _stop_all() -> None:
+    """A thread that is inside the model when the interpreter goes would abort the process."""
+    for thread, cancelled in list(_running.items()):
+        cancelled.set()
+        thread.join()
+
+
 def _run_into(run: Callable[..., None], arrived: queue.SimpleQueue[Any], cancelled: threading.Event) -> None:
     try:
         run(streamer=_TokenQueue(arrived), cancelled=_Cancelled(cancelled))
         arrived.put(None)
     except BaseException as error:
         arrived.put(error)
+    finally:
+        del _running[threading.current_thread()]
 
 
 def _generate_options(options: Mapping[str, Any], processor: LogitsProcessor) -> dict[str, Any]:
     """The options of ``model.generate``, with what is usually meant filled in and the processor last of all."""
+    for name in PROMPT_OPTIONS:
+        if name in options:
+            raise StructgenError(f"{name} comes from the prompt here; to give it yourself use LogitsProcessor in model.generate")
     settings = dict(options)
     if not {"max_new_tokens", "max_length", "generation_config"} & settings.keys():
         settings["max_new_tokens"] = MAX_NEW_TOKENS
@@ -277,8 +317,40 @@ def _generate_options(options: Mapping[str, Any], processor: LogitsProcessor) ->
         settings["do_sample"] = False
     elif "do_sample" not in settings and any(settings.get(name) is not None for name in SAMPLING_OPTIONS):
         settings["do_sample"] = True
-    settings["logits_processor"] = LogitsProcessorList([*(settings.get("logits_processor") or ()), processor])
+    settings["logits_processor"] = LogitsProcessorList([*_listed(settings.get("logits_processor")), processor])
     return settings
+
+
+def _option(options: Mapping[str, Any], name: str) -> Any:
+    """An option of ``model.generate``, given by itself or in a generation config."""
+    return options[name] if name in options else getattr(options.get("generation_config"), name, None)
+
+
+def _limit(options: Mapping[str, Any]) -> int | None:
+    """How many tokens can be generated; None if that depends on the prompt."""
+    if not {"max_new_tokens", "max_length", "generation_config"} & options.keys():
+        return MAX_NEW_TOKENS
+    limit = _option(options, "max_new_tokens")
+    return limit if isinstance(limit, int) else None
+
+
+def _listed(value: Any) -> list[Any]:
+    """Several things, one, or none."""
+    if value is None:
+        return []
+    return [*value] if isinstance(value, Iterable) else [value]
+
+
+def _no_prompt(prompt: Any) -> StructgenError:
+    return StructgenError(f"a prompt is a text or a list of chat messages, found {type(prompt).__name__}")
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _is_chat(prompt: Any) -> bool:
@@ -294,7 +366,10 @@ def _before(tokens: list[int], stops: frozenset[int]) -> list[int]:
 def _key(spec: Any) -> Any:
     """What two specs share if they mean the same (and cannot change)."""
     if isinstance(spec, Mapping):
-        return json.dumps(spec, default=repr)
+        try:
+            return Mapping, repr(spec)
+        except Exception:  # too deep, or with a repr that fails: not kept
+            return object()
     if isinstance(spec, Constraint):
         return id(spec)
     try:

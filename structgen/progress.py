@@ -5,9 +5,21 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
-__all__ = ["Progress"]
+__all__ = ["Progress", "harmless", "tell"]
+
+
+def tell(message: str) -> None:
+    """A message on stderr, if there is one, with nothing in it that a terminal would obey."""
+    if sys.stderr is not None:  # print would go to stdout
+        with suppress(OSError):
+            print("".join(map(harmless, message)), file=sys.stderr, flush=True)
+
+
+def harmless(char: str) -> str:
+    """A character as it can be printed anywhere."""
+    return char if char.isprintable() or char in "\n\t" else char.encode("unicode_escape").decode()
 
 
 class Progress:
@@ -18,7 +30,7 @@ class Progress:
 
     def say(self, message: str) -> None:
         if not self._quiet:
-            print(f"structgen: {message}", file=sys.stderr, flush=True)
+            tell(f"structgen: {message}")
 
     @contextmanager
     def step(self, message: str) -> Iterator[None]:

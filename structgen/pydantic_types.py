@@ -9,20 +9,24 @@ from __future__ import annotations
 
 import functools
 import inspect
+import json
+import reprlib
 import sys
 import types
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Annotated, Any, Union, get_args, get_origin
 
 import pydantic
 import typing_extensions
-from pydantic.errors import PydanticUserError
 from pydantic.json_schema import GenerateJsonSchema
+from pydantic_core import SchemaValidator
 from typing_extensions import NotRequired, Required
 
 from structgen.errors import StructgenError, UnsupportedSchema
+from structgen.pydantic_patterns import portable_pattern
 
-__all__ = ["adapter_of", "arguments_of", "exact_schema"]
+__all__ = ["adapter_of", "arguments_of", "exact_schema", "shown"]
 
 Schema = dict[str, Any]
 
@@ -48,7 +52,7 @@ FORMATS: dict[str, Schema] = {
     "base64": {"pattern": BASE64.format("A-Za-z0-9+/")},
     "base64url": {"pattern": BASE64.format("A-Za-z0-9_-")},
     **{f"uuid{v}": {"format": "uuid", "pattern": f"^.{{14}}{v}.{{4}}[89abAB]"} for v in range(1, 9)},
-    **{name: {} for name in ("binary", "path", "file-path", "directory-path", "password")},
+    **{name: {} for name in ("binary", "path", "password")},
 }
 UNSAYABLE = (
     "ipv6network",
@@ -60,24 +64,44 @@ UNSAYABLE = (
     "json-string",
     "regex",
     "color",
+    "file-path",
+    "directory-path",
 )
+SCALARS = ["string", "number", "boolean", "null"]
+UNHASHABLE = ("any", "list", "set", "dict", "typed-dict", "model", "dataclass", "json")
+INNER = ("schema", "items_schema", "choices", "json_schema", "lax_schema", "steps")
+"""Where a core schema has the schemas of what it may be, or of the items of what it is."""
 
 
 def adapter_of(T: Any) -> pydantic.TypeAdapter[Any]:
     """The TypeAdapter of a type; typing.TypedDict works on every Python version."""
-    try:
+    with _refusing(StructgenError, f"{shown(T)} is not a type that pydantic can read from JSON"):
         return pydantic.TypeAdapter(_portable(T))
-    except (PydanticUserError, NameError, TypeError) as error:
-        raise StructgenError(f"{T!r} is not a type that pydantic can read from JSON: {error}") from error
 
 
 def exact_schema(adapter: pydantic.TypeAdapter[Any]) -> Schema:
     """The JSON Schema of what the adapter reads. Raises `UnsupportedSchema` for what JSON Schema cannot say."""
+    with _refusing(UnsupportedSchema, "this type has no JSON form"):
+        return _exact(adapter.json_schema(schema_generator=_ExactSchema, mode="validation"), "")  # type: ignore[no-any-return]
+    raise AssertionError
+
+
+@contextmanager
+def _refusing(kind: type[StructgenError], what: str) -> Iterator[None]:
+    """Whatever goes wrong in pydantic, in a type's own code or for want of an optional package, as an error of ours."""
     try:
-        schema = adapter.json_schema(schema_generator=_ExactSchema, mode="validation")
-    except PydanticUserError as error:
-        raise UnsupportedSchema(f"this type has no JSON form: {error}") from error
-    return _exact(schema, "")  # type: ignore[no-any-return]
+        yield
+    except StructgenError:
+        raise
+    except Exception as error:
+        raise kind(f"{what}: {error or type(error).__name__}") from error
+
+
+def shown(T: Any) -> str:
+    """A type for people: at most 200 characters, even where its repr fails."""
+    representation = reprlib.Repr()
+    representation.maxother = representation.maxstring = 200
+    return getattr(T, "__name__", None) or representation.repr(T)
 
 
 def arguments_of(function: Any) -> Any:
@@ -147,7 +171,11 @@ def _typed_dict(name: str, fields: Mapping[str, Any], config: Any = None) -> Any
 class _ExactSchema(GenerateJsonSchema):
     """pydantic's generator where it knows more than it writes; `_exact` does the rest on the finished schema."""
 
+    _cores: Mapping[str, Any] = {}
+
     def model_schema(self, schema: Any) -> Schema:
+        if schema["cls"] is pydantic.BaseModel:
+            raise UnsupportedSchema("BaseModel itself has no instances; name a model", keyword="type")
         return _closed(super().model_schema(schema))
 
     def dataclass_schema(self, schema: Any) -> Schema:
@@ -155,6 +183,71 @@ class _ExactSchema(GenerateJsonSchema):
 
     def typed_dict_schema(self, schema: Any) -> Schema:
         return _closed(super().typed_dict_schema(schema))
+
+    def model_field_schema(self, schema: Any) -> Schema:
+        return super().model_field_schema(_named(schema))
+
+    def dataclass_field_schema(self, schema: Any) -> Schema:
+        return super().dataclass_field_schema(_named(schema))
+
+    def typed_dict_field_schema(self, schema: Any) -> Schema:
+        return super().typed_dict_field_schema(_named(schema))
+
+    def literal_schema(self, schema: Any) -> Schema:
+        return _readable(super().literal_schema(schema), schema)
+
+    def enum_schema(self, schema: Any) -> Schema:
+        return _readable(super().enum_schema(schema), schema)
+
+    def is_subclass_schema(self, schema: Any) -> Schema:
+        raise UnsupportedSchema("classes have no JSON form", keyword="type")
+
+    def function_after_schema(self, schema: Any) -> Schema:
+        """A number of bytes is an integer; the other form, a text with a unit, would only be a second way to say the same."""
+        owner = getattr(schema["function"]["function"], "__self__", None)
+        if isinstance(owner, type) and issubclass(owner, pydantic.ByteSize):
+            return {"type": "integer", "minimum": 0}
+        return super().function_after_schema(schema)
+
+    def str_schema(self, schema: Any) -> Schema:
+        """A string; pydantic's regular expressions have other classes than those of JSON Schema."""
+        written = super().str_schema(schema)
+        if "pattern" in written:
+            is_python = not isinstance(schema["pattern"], str) or "python-re" in (schema.get("regex_engine"), self._config.regex_engine)
+            flags = 0 if isinstance(schema["pattern"], str) else schema["pattern"].flags
+            written["pattern"] = portable_pattern(written["pattern"], "python" if is_python else "rust", flags)
+        return written
+
+    def set_schema(self, schema: Any) -> Schema:
+        return self._set_schema(super().set_schema(schema), schema)
+
+    def frozenset_schema(self, schema: Any) -> Schema:
+        return self._set_schema(super().frozenset_schema(schema), schema)
+
+    def _set_schema(self, written: Schema, schema: Any) -> Schema:
+        """An array of items that can be hashed; of anything that is no array nor object if nothing is said of them."""
+        items = schema.get("items_schema", {"type": "any"})
+        if items["type"] == "any":
+            return {**written, "items": {"type": SCALARS}}
+        if not self._is_hashable(items):
+            raise UnsupportedSchema("the items of a set must be hashable", keyword="items")
+        return written
+
+    def _is_hashable(self, core: Any) -> bool:
+        if isinstance(core, (list, tuple)):
+            return all(map(self._is_hashable, core))
+        if not isinstance(core, dict):
+            return True
+        if core["type"] in UNHASHABLE:
+            return "cls" in core and core["cls"].__hash__ is not None
+        if core["type"] == "definition-ref":
+            return self._is_hashable(self._cores.get(core["schema_ref"]))
+        inner = core["choices"].values() if core["type"] == "tagged-union" else [core[key] for key in INNER if key in core]
+        return all(map(self._is_hashable, inner))
+
+    def definitions_schema(self, schema: Any) -> Schema:
+        self._cores = {definition["ref"]: definition for definition in schema["definitions"]}
+        return super().definitions_schema(schema)
 
     def tagged_union_schema(self, schema: Any) -> Schema:
         """The tags keep the branches apart, so that one of them is the same as any of them."""
@@ -209,6 +302,27 @@ class _ExactSchema(GenerateJsonSchema):
         if names and names.get("type") != "string":
             raise UnsupportedSchema("mapping keys must be strings, integers, or literals", keyword="propertyNames")
         return _closed(written) if "patternProperties" in written else written
+
+
+def _named(field: Any) -> Any:
+    """The field of an object, which must have a name there: not a place further inside."""
+    alias = field.get("validation_alias")
+    if isinstance(alias, list):
+        paths = alias if isinstance(alias[0], list) else [alias]
+        if not any(len(path) == 1 and isinstance(path[0], str) for path in paths):
+            raise UnsupportedSchema(f"the alias {alias} is a path, not a name", keyword="properties")
+    return field
+
+
+def _readable(written: Schema, core: Any) -> Schema:
+    """Listed values, which pydantic must read back: not bytes, tuples or very large integers."""
+    validator = SchemaValidator(core)
+    for value in [written["const"]] if "const" in written else written.get("enum", ()):
+        try:
+            validator.validate_json(json.dumps(value))
+        except ValueError as error:
+            raise UnsupportedSchema(f"{value!r:.100} is not read back as it is written: {error}", keyword="enum") from error
+    return written
 
 
 def _closed(written: Schema) -> Schema:

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import functools
 import inspect
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from structgen.errors import ModelOutputError, StructgenError
 from structgen.grammars.constraint import Constraint
-from structgen.jsontext import plain_integers
+from structgen.jsontext import loads, plain_integers
 
 MAX_EXPONENT = 280  # with the default number of digits, no number of a type overflows to infinity
 
@@ -52,14 +51,15 @@ def as_constraint(spec: Any) -> TypedConstraint:
 
 
 def json_schema(schema: Mapping[str, Any] | bool | str, **options: Any) -> TypedConstraint:
-    """The JSON texts whose value is valid under a JSON Schema (a dict, a bool, or JSON text); parsed by ``json.loads``.
+    """The JSON texts whose value is valid under a JSON Schema (a dict, a bool, or JSON text); parsed by
+    `structgen.jsontext.loads`: as by ``json.loads``, but numbers that a float cannot hold are an int or a Decimal.
 
     Options as in `structgen.grammars.json_schema.json_schema`. Raises `UnsupportedSchema` for a keyword that cannot be
     enforced exactly, `UnsatisfiableSchema` if no value is valid.
     """
     from structgen.grammars.json_schema import json_schema as to_constraint
 
-    return _typed(to_constraint(schema, **options), json.loads, json.loads(schema) if isinstance(schema, str) else schema)
+    return _typed(to_constraint(schema, **options), loads, loads(schema) if isinstance(schema, str) else schema)
 
 
 def from_type(T: Any, **options: Any) -> TypedConstraint:
@@ -77,23 +77,21 @@ def from_type(T: Any, **options: Any) -> TypedConstraint:
 
 def schema_of(T: Any) -> tuple[dict[str, Any], Callable[[str], Any]]:
     """The JSON Schema of a type or function, and the function that reads a JSON text into an instance."""
-    from structgen.pydantic_types import adapter_of, arguments_of, exact_schema
+    from structgen.pydantic_types import adapter_of, arguments_of, exact_schema, shown
 
     is_function = inspect.isroutine(T) or isinstance(T, functools.partial)
     adapter = adapter_of(arguments_of(T) if is_function else T)
 
     def parse(text: str) -> Any:
+        loads(text)
         try:
             return adapter.validate_json(plain_integers(text))
-        except ValueError as error:  # a validator of the type's own, which no JSON Schema shows
-            raise ModelOutputError(f"the output fits the schema of {_name(T)} but not the type itself: {error}", text=text) from error
+        except Exception as error:  # whatever a validator of the type's own raises
+            reason = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+            raise ModelOutputError(f"the output is JSON but cannot be read as {shown(T)}: {reason}", text=text) from error
 
     return exact_schema(adapter), parse
 
 
 def _typed(constraint: Constraint, parse: Callable[[str], Any] = str, schema: Any = None) -> TypedConstraint:
     return TypedConstraint(constraint.expr, constraint.report, constraint.source, parse, schema)
-
-
-def _name(T: Any) -> str:
-    return getattr(T, "__name__", None) or str(T)

@@ -31,6 +31,12 @@ def folder(tmp_path_factory):
     (found / "schema.json").write_text(json.dumps(SCHEMA))
     (found / "broken.json").write_text('{"type": ')
     (found / "unsupported.json").write_text('{"$ref": "https://elsewhere.example/schema"}')
+    (found / "exponent.json").write_text('{"minimum": 1e99999999999999999999999}')
+    (found / "escape.json").write_text('{"properties": {"a\\u001b[31m": 3}}')
+    (found / "surrogate.json").write_text('{"type": "null", "\\ud800\\u001b[31m": 1}')
+    (found / "cli_raises.py").write_text("raise RuntimeError('boom')")
+    (found / "cli_exits.py").write_text("raise SystemExit(7)")
+    (found / "cli_syntax.py").write_text("syntax error")
     (found / "cli_types.py").write_text("import enum\nclass Size(enum.Enum):\n    S = 'small'\n    L = 'large'\n")
     return found
 
@@ -66,7 +72,7 @@ def test_generate_prints_json_alone_on_one_line(run):
 def test_generate_reads_stdin_indents_and_keeps_quiet(run):
     code, out, err = run(*GENERATE, "--indent", "2", "--quiet", "-", stdin="Ada said yes")
     assert code == 0 and out == json.dumps(json.loads(out), indent=2, ensure_ascii=False) + "\n"
-    assert "structgen:" not in err
+    assert "structgen:" not in err and "Loading" not in err
     assert json.loads(run(*GENERATE, "Ada said yes")[1]) == json.loads(out)
 
 
@@ -111,6 +117,22 @@ def test_exit_code_1_if_the_output_is_incomplete(run):
         ["generate", "--type", "nowhere", "text"],
         ["generate", "--schema", "schema.json", "--max-new-tokens", "0", "text"],
         ["generate", "--schema", "schema.json", "--max-new-tokens", "many", "text"],
+        ["generate", "--schema", "schema.json", "--temperature", "-1", "text"],
+        ["generate", "--schema", "schema.json", "--temperature", "nan", "text"],
+        ["generate", "--schema", "schema.json", "--temperature", "inf", "text"],
+        ["generate", "--schema", "schema.json", "--seed", "9" * 40, "text"],
+        ["generate", "--schema", "schema.json", "--seed", "-1", "text"],
+        ["generate", "--schema", "schema.json", "--indent", "-5", "text"],
+        ["generate", "--schema", "schema.json", "--device", "foo", "text"],
+        ["generate", "--schema", "schema.json", "Ada \udcff"],
+        ["validate", "--type", "cli_raises:x", "schema.json"],
+        ["validate", "--type", "cli_exits:x", "schema.json"],
+        ["validate", "--type", "cli_syntax:x", "schema.json"],
+        ["validate", "--type", "..:x", "schema.json"],
+        ["validate", "--type", "os:sep", "schema.json"],
+        ["check", "exponent.json"],
+        ["check", "escape.json"],
+        ["check", "a\0b"],
         ["check", "broken.json"],
         ["check", "missing.json"],
         ["check", "unsupported.json"],
@@ -129,6 +151,7 @@ def test_exit_code_1_if_the_output_is_incomplete(run):
 def test_exit_code_2_for_wrong_usage_and_bad_schemas(run, arguments):
     code, out, err = run(*arguments)
     assert code == 2 and out == "" and err and "Traceback" not in err
+    assert "\x1b" not in err and "\0" not in err and "_positive" not in err
 
 
 def test_exit_code_3_if_the_model_cannot_be_loaded(run, monkeypatch, folder):
@@ -146,6 +169,46 @@ def test_exit_code_4_if_the_model_fails(run, monkeypatch):
     monkeypatch.setattr("transformers.LlamaForCausalLM.forward", fail)
     code, out, err = run(*GENERATE, "text")
     assert code == 4 and out == "" and "out of memory" in err
+
+
+def test_exit_code_5_if_the_output_cannot_be_written(run, monkeypatch):
+    """And that the model failed is not said of it."""
+
+    def full(*_, file=None, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(cli, "_drop_stdout", lambda: None)
+    monkeypatch.setattr(cli, "print", full, raising=False)
+    for arguments in (("check", "schema.json"), (*GENERATE, "--stream", "--quiet", "Ada"), (*GENERATE, "--quiet", "Ada")):
+        code, _, err = run(*arguments)
+        assert (code, err) == (5, "structgen: cannot write the output: [Errno 28] No space left on device\n")
+
+
+def test_exit_code_5_and_a_hint_for_a_fault_of_our_own(run, monkeypatch):
+    monkeypatch.setattr("structgen.types.json_schema", lambda _: {}[0])
+    code, out, err = run("check", "schema.json")
+    assert code == 5 and out == "" and err.startswith("structgen: unexpected KeyError: 0\n") and "report" in err
+
+
+@pytest.mark.parametrize(
+    "arguments, redirection, code, message",
+    [
+        ("validate schema.json -", "<&-", 2, "stdin: it is closed"),
+        ("generate --schema schema.json -", "<&-", 2, "stdin: it is closed"),
+        ("check schema.json", ">/dev/full", 5, "cannot write the output"),
+        ("check schema.json", ">&-", 5, "stdout is closed"),
+        ("check schema.json", "| true", 0, ""),
+    ],
+)
+def test_streams_that_are_closed_or_full(folder, arguments, redirection, code, message):
+    command = f"set -o pipefail; {sys.executable} -m structgen.cli {arguments} {redirection}"
+    done = subprocess.run(["bash", "-c", command], cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == code and message in done.stderr and len(done.stderr.splitlines()) <= 1
+
+
+def test_what_a_terminal_would_obey_is_not_printed(run):
+    code, out, _ = run("check", "surrogate.json")
+    assert code == 0 and "\\ud800\\x1b[31m" in out
 
 
 def test_check_reports_every_keyword(run):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import gc
+import subprocess
+import sys
 import threading
 import time
 from typing import Annotated, Literal
@@ -151,13 +154,66 @@ def test_compiled_constraints_are_kept(generate, monkeypatch):
 
 
 def test_clear_errors_for_what_cannot_be_a_prompt(generate):
-    with pytest.raises(StructgenError, match="found int"):
-        generate([3], Item)
+    message = {"role": "user", "content": "x"}
+    for prompt, found in (([3], "int"), (None, "NoneType"), (b"x", "bytes"), (message, "dict"), (["a", message], "dict")):
+        with pytest.raises(StructgenError, match=f"found {found}"):
+            generate(prompt, Item)
+    for prompt in ("\ud800", ["a", "\ud800"], [{"role": "user", "content": "\ud800"}], [{"no": "role"}]):
+        with pytest.raises(StructgenError, match=r"surrogate|chat template"):
+            generate(prompt, Item)
     with pytest.raises(StructgenError, match="one prompt"):
         generate.stream(["a", "b"], Item)
     assert isinstance(generate("", Item), Item)  # begins with the token that begins a sequence
     with pytest.raises(StructgenError, match="no tokens"):
         Generator(model(), type(TOK)(tokenizer_object=TOK.backend_tokenizer, eos_token="</s>"))("", Item)
+
+
+def test_clear_errors_for_what_cannot_generate(generate):
+    for wrong in ((None, TOK), (model(), generate.vocab), (model(), TOK.backend_tokenizer)):
+        with pytest.raises(StructgenError, match="Generator needs"):
+            Generator(*wrong)
+    with pytest.raises(StructgenError, match="input_ids comes from the prompt"):
+        generate("a", Item, input_ids=torch.tensor([[1]]))
+
+
+def test_specs_that_are_hard_to_tell_apart_or_to_remember(generate):
+    circular: dict = {"type": "null"}
+    circular["default"] = circular
+    deep: dict = {"type": "null", "default": functools.reduce(lambda inner, _: [inner], range(100_000), 1)}
+    for spec in (circular, deep):
+        assert generate("a", spec) is None
+    assert module._key({1: 2}) != module._key({"1": 2}) and module._key({(1, 2): 3}) == module._key({(1, 2): 3})
+
+
+def test_a_compiled_constraint_is_a_spec(generate):
+    compiled = sg.compile(Item, TOK)
+    assert isinstance(generate("someone", compiled), Item)
+    elsewhere = sg.compile(compiled, sg.Vocabulary.from_bytes([bytes([b]) for b in range(256)], eos_token_id=256))
+    assert elsewhere.parse('{"name":"Ada","age":1}') == Item(name="Ada", age=1)
+
+
+def test_one_processor_or_criterion_needs_no_list(generate):
+    calls = []
+
+    def count(input_ids, scores):
+        calls.append(len(input_ids))
+        return scores
+
+    assert isinstance(generate("someone", Item, logits_processor=count), Item) and calls
+    assert isinstance(generate.stream("someone", Item, stopping_criteria=None, logits_processor=None).result, Item)
+
+
+def test_why_an_output_is_not_complete(generate):
+    rows = [
+        ({"max_new_tokens": 3}, "after 3 tokens; raise max_new_tokens$"),
+        ({"max_length": 9}, "raise max_new_tokens, unless"),
+        ({"stop_strings": ["{"], "tokenizer": TOK}, r"stopped after \d+ tokens \(a stop string"),
+    ]
+    for options, message in rows:
+        with pytest.raises(ModelOutputError, match=message):
+            generate("someone", Item, **options)
+    with pytest.raises(ModelOutputError, match="not what the constraint allows"):
+        generate._read([5] * 3, generate.automaton(sg.regex("")), 3)
 
 
 def test_generate_in_one_call():
@@ -203,8 +259,42 @@ def test_errors_of_the_model_reach_the_reader(generate):
     def broken(input_ids, scores):
         raise RuntimeError("out of memory")
 
-    with pytest.raises(RuntimeError, match="out of memory"):
-        list(generate.stream("someone", Item, logits_processor=[broken]))
+    stream = generate.stream("someone", Item, logits_processor=[broken])
+    for ask in (list, lambda stream: stream.result, lambda stream: stream.result, list):
+        with pytest.raises(RuntimeError, match="out of memory"):
+            ask(stream)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"num_return_sequences": 2, "do_sample": True},
+        {"num_beams": 2},
+        {"generation_config": GenerationConfig(num_return_sequences=2, do_sample=True)},
+    ],
+    ids=str,
+)
+def test_a_stream_is_one_answer(generate, options):
+    with pytest.raises(StructgenError, match="must be 1"):
+        generate.stream("someone", Item, **options)
+
+
+def test_close_waits_until_the_model_has_stopped(generate):
+    stream = generate.stream("x", sg.regex("x{5000}"), max_new_tokens=900)
+    next(stream)
+    stream.close()
+    assert not stream._thread.is_alive() and not module._running
+    with pytest.raises(ModelOutputError, match="or close"):
+        _ = stream.result
+
+
+def test_the_interpreter_may_end_while_a_stream_is_under_way():
+    program = (
+        "from tests.decoding.models import model, tokenizer\nimport structgen as sg\nfrom structgen.generator import Generator\n"
+        "stream = Generator(model(), tokenizer()).stream('x', sg.regex('x{5000}'), max_new_tokens=900)\nnext(stream)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_a_stream_that_is_closed_or_dropped_stops_the_model(generate):

@@ -9,6 +9,7 @@ import ipaddress
 import json
 import pathlib
 import random
+import re
 import typing
 import uuid
 from dataclasses import dataclass, field
@@ -147,6 +148,8 @@ CASES: list[tuple[Any, str, Any]] = [
     (ipaddress.IPv4Interface, '"1.2.3.4/8"', ipaddress.IPv4Interface("1.2.3.4/8")),
     (pathlib.PurePosixPath, '"a/b"', pathlib.PurePosixPath("a/b")),
     (pydantic.Base64Bytes, '"YWI="', b"ab"),
+    (pydantic.ByteSize, "12", pydantic.ByteSize(12)),
+    (Annotated[frozenset[tuple[int, ...] | None], pydantic.Field(max_length=2)], "[[1,2],null]", frozenset({(1, 2), None})),
     (move, '{"x":1,"fast":true}', {"x": 1, "fast": True}),
     (functools.partial(move, y=2), '{"x":1}', {"x": 1}),
 ]
@@ -189,6 +192,9 @@ def sample(automaton: Any, rng: random.Random, steps: int = 400) -> str | None:
 
 REJECTED: list[tuple[Any, str]] = [
     (Decimal, "1e400"),
+    (frozenset, "[[]]"),
+    (pydantic.ByteSize, '"5abc"'),
+    (pydantic.ByteSize, "-1"),
     (float, "1e400"),
     (datetime.date, '"0000-01-01"'),
     (datetime.datetime, '"2016-12-31T23:59:60Z"'),
@@ -237,11 +243,116 @@ def unknown_annotation(x: "Nowhere"):  # noqa: F821, UP037
         dict[Colour, int],
         dict[tuple[int, int], int],
         typing.Callable[[int], int],
+        Literal[b"a"],
+        Literal[2**70, -1],
+        enum.Enum("BytesEnum", {"A": b"x"}),
+        enum.Enum("TupleEnum", {"A": (1, 2), "B": "x"}),
+        enum.Enum("ObjectEnum", {"A": object()}),
+        type[int],
+        pydantic.FilePath,
+        pydantic.DirectoryPath,
+        pydantic.BaseModel,
+        list[pydantic.BaseModel],
+        pydantic.create_model("Path", a=(int, pydantic.Field(validation_alias=pydantic.AliasPath("x", 0)))),
+        set[list[int]],
+        frozenset[dict[str, int] | int],
+        set[Address],
+        Annotated[str, pydantic.Field(pattern=re.compile("a", re.IGNORECASE))],
     ],
 )
 def test_what_json_schema_cannot_say_is_refused(T):
     with pytest.raises(UnsupportedSchema):
         schema_of(T)
+
+
+def pattern(text: str, **config: Any) -> Any:
+    return pydantic.create_model("M", __config__=config, a=(Annotated[str, pydantic.Field(pattern=text)], ...))
+
+
+TEXTS = [
+    "a",
+    "b",
+    "é",
+    "É",
+    "ſ",
+    "K",
+    "k",
+    "٣",
+    "7",
+    "_",
+    "-",
+    " ",
+    "\n",
+    "\r",
+    "\x1c",
+    "\x85",
+    "\ufeff",
+    "\u2028",
+    "\u200d",
+    "Ⓐ",
+    "😀",
+    "[",
+    "(",
+    ".",
+]
+TEXTS += ["zz", "é-", "a b", "ab", "AB", "a\nb", "٣٣", "7.", "aa.", "foo", "xfoo", "foo bar"]
+PATTERNS = [
+    r"^\w$", r"^\W$", r"^\d\d$", r"^\D$", r"^\s$", r"^\S$", r"^.$", r"^[\s\S]$", r"^[^\d\s]$", r"^[\w-]+$", r"^[\D]$", r"\bfoo\b", r"o\B",
+    r"\Aa.b\z", r"(?i)^ab$", r"^(?i:k|s)$", r"^(?P<n>a)+", r"^\x61\u{62}$", r"^\pL$", r"^[(?]$", r"^[]a]$", r"^[\d.]{2}$", r"\.",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("engine", ["rust-regex", "python-re"])
+def test_patterns_mean_what_they_mean_to_pydantic(engine):
+    tried = 0
+    for text in PATTERNS:
+        try:
+            model = pattern(text, regex_engine=engine)
+            model.model_validate({"a": ""})
+        except pydantic.ValidationError:
+            pass
+        except Exception:  # not of this engine's syntax
+            continue
+        try:
+            automaton = sg.compile(model, BYTES)
+        except UnsupportedSchema:
+            assert engine == "python-re" and "(?i" in text
+            continue
+        tried += 1
+        for candidate in TEXTS:
+            written = json.dumps({"a": candidate}, ensure_ascii=False)
+            assert automaton.accepts(written) == is_read(model, written), (text, candidate)
+    assert tried > 12
+
+
+def is_read(model: Any, text: str) -> bool:
+    try:
+        model.model_validate_json(text)
+    except pydantic.ValidationError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("text", [r"[a&&b]", r"[[:alpha:]]", r"(?m)^a$", r"(?s).", r"\<a", r"\b{start}a", r"[\W]"])
+def test_patterns_that_json_schema_cannot_say_are_refused(text):
+    with pytest.raises(UnsupportedSchema):
+        schema_of(pattern(text))
+
+
+@pytest.mark.parametrize(
+    "T",
+    [
+        "/",
+        Literal["\ud800"],
+        Annotated[str, pydantic.Field(max_length=10**30)],
+        Annotated[str, pydantic.Field(pattern=r"a\Z")],
+        functools.reduce(lambda inner, _: list[inner], range(3000), int),
+    ],
+    ids=range(5),
+)
+def test_no_error_of_another_library_escapes(T):
+    with pytest.raises(StructgenError):
+        from_type(T)
 
 
 @pytest.mark.parametrize("T", [positional, unknown_annotation, object(), typing.TypeVar("T").__class__, 3, 2.5, b"{}", [int], None, {1, 2}])
@@ -282,6 +393,51 @@ def test_a_validator_of_the_users_own_shows_as_an_error_with_the_text():
     with pytest.raises(ModelOutputError, match="odd") as caught:
         constraint.parse('{"n":3}')
     assert caught.value.text == '{"n":3}'
+
+
+@pytest.mark.parametrize("raised", [TypeError("boom"), ZeroDivisionError("boom"), AssertionError("boom")], ids=repr)
+def test_whatever_a_validator_raises_is_an_error_with_the_text(raised):
+    def fail(value: bool) -> bool:
+        raise raised
+
+    with pytest.raises(ModelOutputError, match="boom") as caught:
+        from_type(Annotated[bool, pydantic.AfterValidator(fail)]).parse("true")
+    assert caught.value.text == "true"
+
+
+NUMBERS: list[tuple[str, Any]] = [
+    ("1", 1),
+    ("1.0", 1.0),
+    ("-0.0", -0.0),
+    ("1e22", 1e22),
+    ("0.15", 0.15),
+    ("9e307", 9 * 10**307),
+    ("9e308", 9 * 10**308),
+    ("3E315", 3 * 10**315),
+    ("18301191111141111918.000", 18301191111141111918),
+    ("1e99999", Decimal("1e99999")),
+    ("1e-400", Decimal("1e-400")),
+    ("0e99999", 0.0),
+    ("9" * 400, int("9" * 400)),
+]
+
+
+@pytest.mark.parametrize("text, value", NUMBERS, ids=[text[:12] for text, _ in NUMBERS])
+def test_numbers_keep_their_value(text, value):
+    read = json_schema({"type": "number"}).parse(text)
+    assert read == value and type(read) is type(value)
+
+
+@pytest.mark.parametrize("spec", [json_schema(True), from_type(float), from_type(list[Any]), from_type(dict[str, int])], ids=range(4))
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[1,]", "NaN", "[Infinity]", '{"a": 1, "a": 1}', "9" * 5000, "[" * 20000 + "]" * 20000, "1e" + "9" * 40, "1 2", None, 5],
+    ids=lambda text: str(text)[:20],
+)
+def test_what_cannot_be_read_is_an_error_of_the_model(spec, text):
+    with pytest.raises(ModelOutputError) as caught:
+        spec.parse(text)
+    assert caught.value.text == (text if isinstance(text, str) else "")
 
 
 def test_arguments_call_the_function():

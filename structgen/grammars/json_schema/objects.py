@@ -113,9 +113,10 @@ class _Body:
         return shapes
 
     def _declared(self) -> Iterator[Declared]:
+        wanted = frozenset(self.shape.required)
         for name in self.names:
             value = self.shape.value(name, self.lowering.formulas)
-            required = name in self.shape.required
+            required = name in wanted
             members = tuple(self._members(name, value)) if self.lowering.normaliser.allows_name(self.shape, name) else ()
             if members or required:
                 yield Declared(name, required, members)
