@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from structgen.automata.engine import Engine
 from structgen.automata.machine import FINISHED, Machine, MaskRows
+from structgen.errors import ModelOutputError
 from structgen.grammars.constraint import Constraint
 
 if TYPE_CHECKING:
@@ -45,7 +46,10 @@ class TokenAutomaton(Machine):
 
     def parse(self, text: str | bytes) -> Any:
         """The typed object that a complete output stands for (a model instance, a dict, a str)."""
-        decoded = text.decode() if isinstance(text, bytes) else text
+        try:
+            decoded = text.decode() if isinstance(text, bytes) else text
+        except UnicodeDecodeError as error:
+            raise ModelOutputError(f"the output is not UTF-8: {error}") from None
         return self._parse(decoded) if self._parse else decoded
 
     def processor(self, **options: Any) -> LogitsProcessor:

@@ -79,7 +79,8 @@ class VocabularyError(StructgenError):
 
 
 class ModelOutputError(StructgenError):
-    """Generation stopped (token budget, stop string) before the output was complete; ``text`` is what there is."""
+    """An output that cannot be read: generation stopped (token budget, stop string) before it was complete, or it is not in the
+    language. ``text`` is what there is."""
 
     def __init__(self, message: str, *, text: str = "") -> None:
         self.text = text

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from structgen.errors import StructgenError, UnsatisfiableSchema
 from structgen.grammars.constraint import Constraint, regex
+from structgen.jsontext import loads
 from structgen.types import TypedConstraint, as_constraint, json_schema
 
 __all__ = ["InvalidRequest", "from_response_format", "from_tools"]
@@ -44,7 +45,7 @@ def from_response_format(response_format: Mapping[str, Any], **options: Any) -> 
     """The texts that a ``response_format`` allows; options as for `structgen.json_schema`.
 
     ``{"type": "text"}`` is any text, ``{"type": "json_object"}`` any JSON object, and ``{"type": "json_schema", "json_schema":
-    {"name": ..., "schema": ...}}`` the JSON texts that are valid under the schema. JSON is parsed by ``json.loads``.
+    {"name": ..., "schema": ...}}`` the JSON texts that are valid under the schema. JSON is parsed by `structgen.jsontext.loads`.
 
     Raises `InvalidRequest` for a malformed request, and what `structgen.json_schema` raises for a schema.
     """
@@ -54,7 +55,7 @@ def from_response_format(response_format: Mapping[str, Any], **options: Any) -> 
         definition, path = _definition(response_format, path, kind, ("name", "schema"), ("description", "strict"))
         schema, path = definition["schema"], f"{path}.schema"
         found = _satisfiable({"$ref": path}, _with_parts({path: schema}, options), path)
-        return TypedConstraint(found.expr, found.report, found.source, json.loads, schema)
+        return TypedConstraint(found.expr, found.report, found.source, loads, schema)
     _fields(response_format, path, ("type",))
     return json_schema({"type": "object"}, **options) if kind == "json_object" else _any_text(options)
 
@@ -69,7 +70,7 @@ def from_tools(
 
     ``tool_choice``: "required" (calls), "auto" (calls, or a message: a text that does not begin with ``[`` or ``{``), "none" (any
     text), ``{"type": "function", "function": {"name": ...}}`` (one call of this function), or ``{"type": "allowed_tools", ...}``.
-    Calls are parsed by ``json.loads``, a message is its text.
+    Calls are parsed by `structgen.jsontext.loads`, a message is its text.
 
     Raises `InvalidRequest` for a malformed request, and what `structgen.json_schema` raises for the parameters of a function.
 
@@ -89,7 +90,7 @@ def from_tools(
     if mode == "auto":
         either = regex(MESSAGE) | calls
         return TypedConstraint(either.expr, either.report, either.source, _message_or_calls)
-    return TypedConstraint(calls.expr, calls.report, calls.source, json.loads)
+    return TypedConstraint(calls.expr, calls.report, calls.source, loads)
 
 
 # constraints
@@ -135,7 +136,7 @@ def _any_text(options: Mapping[str, Any]) -> TypedConstraint:
 
 
 def _message_or_calls(text: str) -> Any:
-    return json.loads(text) if text[:1] in ("[", "{") else text
+    return loads(text) if text[:1] in ("[", "{") else text
 
 
 # requests

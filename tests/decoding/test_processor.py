@@ -153,7 +153,7 @@ def test_stop_token_ids_of_anything():
         assert stop_token_ids(none) == frozenset()
 
 
-NO_IDS = [-2, 1 << 24, 10**9, 10**11, True, [True], 1.5, [1.5], "12", b"12", "</s>", {"eos_token_id": 1}, [[1]], [None], object()]
+NO_IDS = [-2, 1 << 24, 10**9, 10**11, True, [True], 1.5, [1.5], "12", b"12", "</s>", {"eos_token_id": 1}, [[1]], [None], object]
 
 
 @pytest.mark.parametrize("ids", NO_IDS, ids=repr)
