@@ -6,7 +6,7 @@ Whether names can run out is the business of _scope_kernels.
 
 from structgen.automata._arena import CANON, HEADER, KEYSET, SCRATCH_END, SP, STATUS, TEXT, TOO_LARGE, intern
 from structgen.automata._value_kernels import json_value, unescape
-from structgen.automata.jit import inlined, kernel
+from structgen.automata.jit import kernel
 
 CAPTURE, EXHAUSTIBLE, REQUIRED, NULLABLE, ITEM = 1, 2, 4, 8, 16  # bits of the capture word of a call
 # A scope whose names may run out, or are to be complete or counted: least and greatest number of names (-1: no greatest), number of
@@ -46,7 +46,7 @@ def n_names(h, names):
     return h[names + 1] >> 4 if names else 0
 
 
-@inlined
+@kernel("i8(i4[::1], i8, i8)")
 def _with_name(h, names, name):
     """The set of names with one more, -1 if it is already there. 0 is the empty set."""
     at, count = h[SP], 0

@@ -78,13 +78,13 @@ def is_set(h, stack):
     return stack != 0 and (h[stack + 1] & 15) == STACKS
 
 
-@inlined
+@kernel("i8(i4[::1], i8)")
 def n_tops(h, stack):
     """The number of stacks that this one stands for."""
     return h[stack + 1] >> 4 if is_set(h, stack) else 1
 
 
-@inlined
+@kernel("i8(i4[::1], i8, i8)")
 def top_of(h, stack, i):
     """The i-th of the stacks that this one stands for: a node or 0."""
     return h[stack + HEADER + K_FIELDS + i] if is_set(h, stack) else stack
@@ -119,7 +119,7 @@ def intern_stacks(h, base, n):
     return stacks
 
 
-@inlined
+@kernel("void(i4[::1], i8, i8, i8)")
 def _sort_triples(h, base, n, first):
     """Shell sort of n triples by their words ``first``, ``first`` + 1 and ``first`` + 2, counted modulo 3."""
     second, third = (first + 1) % 3, (first + 2) % 3

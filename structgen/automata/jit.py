@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numba
-from numba.core import caching, typeinfer
+from numba.core import caching, codegen
 
 __all__ = ["compiled_kernels", "inlined", "kernel"]
 
@@ -83,23 +83,79 @@ class _KernelCache(caching.FunctionCache):  # type: ignore[misc]
             super().save_overload(sig, data)
 
 
+class _Native:
+    """Whether machine code is wanted for what numba compiles. A kernel that only others call is linked into them as intermediate
+    code; optimising it and generating code for it on its own would be half of the first compilation."""
+
+    wanted = True
+
+    @classmethod
+    def install(cls) -> None:
+        """Make numba's code libraries ask."""
+        library_class, codegen_class = codegen.JITCodeLibrary, codegen.JITCPUCodegen
+        finalize, pointer, environment = library_class.finalize, library_class.get_pointer_to_function, codegen_class.set_env
+
+        def finalize_wanted(library: Any) -> None:
+            if cls.wanted:
+                return finalize(library)  # type: ignore[no-any-return]
+            library._raise_if_finalized()
+            for linked in dict.fromkeys(library._linking_libraries):
+                library._final_module.link_in(linked._get_module_for_linking(), preserve=True)
+            library._finalized = True
+
+        def pointer_wanted(library: Any, name: str) -> Any:
+            library._ensure_finalized()
+            return pointer(library, name) if cls.wanted else 0
+
+        def set_wanted(generator: Any, name: str, env: Any) -> None:
+            if cls.wanted:
+                environment(generator, name, env)
+
+        library_class.finalize, library_class.get_pointer_to_function = finalize_wanted, pointer_wanted
+        codegen_class.set_env = set_wanted
+
+
+_Native.install()
+
+
 def kernel(signature: str, *, entry: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """``@njit`` with one explicit signature, GIL released, and the cache described above.
 
-    Only an ``entry`` kernel can be called from Python; the others save the compilation of their wrappers."""
+    Only an ``entry`` kernel can be called from Python; it is compiled or loaded at once. The others are compiled when an entry that
+    calls them is not in the cache."""
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         options = {"nogil": True, "_nrt": False, "error_model": "numpy", "no_cfunc_wrapper": True, "no_cpython_wrapper": not entry}
         dispatcher: Any = numba.njit(**options)(function)
         if not hasattr(dispatcher, "_cache"):
             return function  # NUMBA_DISABLE_JIT: plain Python, for coverage and debugging
-        dispatcher._cache = _KernelCache(function)
-        with typeinfer.register_dispatcher(dispatcher):  # lets the function call itself
+        if entry:
+            dispatcher._cache = _KernelCache(function)
             dispatcher.compile(signature)
-        dispatcher.disable_compile()
+            dispatcher.disable_compile()
+        else:
+            _compile_when_called(dispatcher, signature)
         return dispatcher  # type: ignore[no-any-return]
 
     return decorate
+
+
+def _compile_when_called(dispatcher: Any, signature: str) -> None:
+    """Let the compilation of a caller be what compiles the kernel, for its own signature."""
+    template = dispatcher.get_call_template
+
+    def get_call_template(args: Any, kws: Any) -> Any:
+        if not dispatcher.overloads:
+            wanted, _Native.wanted = _Native.wanted, False
+            try:
+                compiled_kernels.append(dispatcher.py_func.__name__)
+                dispatcher.compile(signature)
+                dispatcher.disable_compile()
+            finally:
+                _Native.wanted = wanted
+        return template(args, kws)
+
+    dispatcher.get_call_template = get_call_template
 
 
 def inlined(function: Callable[..., Any]) -> Callable[..., Any]:
