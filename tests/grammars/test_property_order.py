@@ -14,6 +14,7 @@ import structgen as sg
 from structgen.automata import chardfa
 from structgen.automata.ir import Bytes, Choice, Expr, Quoted, Repeat, Unique
 from tests.reference.texts import is_endless
+from tests.reference.walks import check_walks
 
 INTEGER = {"type": "integer"}
 PAIR = {"a": INTEGER, "b": INTEGER}
@@ -65,22 +66,8 @@ def test_every_order_of_valid_members_is_accepted_and_nothing_else(schema: dict[
 
 @pytest.mark.parametrize("schema", SCHEMAS, ids=json.dumps)
 def test_masks_are_exact_and_lead_to_an_end(schema: dict[str, Any], vocabulary: Any) -> None:
-    automaton, judge, random = in_any_order(schema, vocabulary), jsonschema.Draft202012Validator(schema), Random(2)
-    likely = {t for t, token in enumerate(TOKENS[:EOS]) if len(token) > 1 or token in b'abcz":,{}1x'}
-    for _ in range(8):
-        state, text = automaton.initial, b""
-        for _ in range(40):
-            allowed = set(map(int, automaton.allowed(state)))
-            assert allowed == {t for t in range(len(TOKENS)) if automaton.advance(state, t) != automaton.dead}, text
-            assert allowed, f"nothing may follow {text!r}"
-            if EOS in allowed:
-                assert judge.is_valid(json.loads(text)), text
-                if random.random() < 0.5:
-                    break
-            token = random.choice(sorted(allowed & likely or allowed - {EOS} or allowed))
-            if token == EOS:
-                break
-            state, text = automaton.advance(state, token), text + TOKENS[token]
+    automaton, validator = in_any_order(schema, vocabulary), jsonschema.Draft202012Validator(schema)
+    check_walks(automaton, TOKENS, b'abcz":,{}1x', validator.is_valid, Random(2), 8, 40)
 
 
 def scopes() -> list[Unique]:

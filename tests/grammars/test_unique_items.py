@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import structgen as sg
+from tests.reference.walks import check_walks
 
 SCHEMAS: list[dict[str, Any]] = [
     {},
@@ -69,22 +70,8 @@ def test_arrays_are_accepted_exactly_if_their_items_differ(schema: dict[str, Any
 
 @pytest.mark.parametrize("schema", SCHEMAS, ids=json.dumps)
 def test_masks_are_exact_and_lead_to_an_end(schema: dict[str, Any], vocabulary: Any) -> None:
-    automaton, validator, random = unique(schema, vocabulary), judge(schema), Random(2)
-    likely = {t for t, token in enumerate(TOKENS[:EOS]) if len(token) > 1 or token in b'ab"[]{},1tfn'}
-    for _ in range(8):
-        state, text = automaton.initial, b""
-        for _ in range(30):
-            allowed = set(map(int, automaton.allowed(state)))
-            assert allowed == {t for t in range(len(TOKENS)) if automaton.advance(state, t) != automaton.dead}, text
-            assert allowed, f"nothing may follow {text!r}"
-            if EOS in allowed:
-                assert validator.is_valid(json.loads(text)), text
-                if random.random() < 0.3:
-                    break
-            token = random.choice(sorted(allowed & likely or allowed - {EOS} or allowed))
-            if token == EOS:
-                break
-            state, text = automaton.advance(state, token), text + TOKENS[token]
+    automaton, validator = unique(schema, vocabulary), judge(schema)
+    check_walks(automaton, TOKENS, b'ab"[]{},1tfn', validator.is_valid, Random(2), 8, 30)
 
 
 @pytest.mark.parametrize("schema", REFUSED, ids=json.dumps)
