@@ -35,6 +35,7 @@ from structgen.automata.jit import inlined, kernel
 # of _names_kernels; LITERAL characters n scope; ACCEPT - - scope; SPLIT a b; JUMP a. Scope: see _names_kernels, 0 if names do not matter.
 BYTE, JUMP, SPLIT, CALL, LITERAL, STRING_OP, ACCEPT, COUNT_START, COUNT_NEXT, FAIL = 0, 1, 2, 3, 4, 5, 6, 7, 8, 9
 WIDTH = 4
+CLOSING = 1  # in b of the JUMP from the separator of a counted repetition back to its item
 # A rule cell: start D-state (0: not computed yet), first instruction, sub of the first element, the value if it is an item with one only.
 R_START, R_CODE, R_SUB, R_VALUE = 0, 1, 2, 3
 R_SIZE = 4
@@ -234,6 +235,50 @@ def _describe(h, d):
     h[d + D_FLAGS] = flags
 
 
+@inlined
+def _loop_of(h, ip):
+    """The COUNT_NEXT of the counted repetition around an instruction, 0 if there is none (see `lowering._Body._counted`)."""
+    while h[ip] != ACCEPT:
+        if h[ip] == COUNT_NEXT:
+            return ip
+        ip = h[ip + 1] if h[ip] == JUMP and h[ip + 2] == CLOSING else ip + WIDTH
+    return 0
+
+
+@kernel("i8(i4[::1], i8, i8)")
+def _drop_counts(h, base, n):
+    """Drop elements that say nothing new from n sorted ones; how many are left.
+
+    After c finished rounds of {low,high} and the one being read, between max(0, low - c - 1) and high - c - 1 rounds may
+    follow. Where the same round is read with several c, what matters is the union of these ranges: a count whose range is
+    covered by those of its neighbours adds no text. At most about 2 high / (high - low + 1) counts are left."""
+    kept, i = 0, 0
+    while i < n:
+        ip, first, begin = h[base + 2 * i], kept, i
+        while i < n and h[base + 2 * i] == ip:
+            i += 1
+        loop = 0
+        if i - begin > 1 and h[ip] != LITERAL and h[ip] != STRING_OP:
+            loop = _loop_of(h, ip)
+        low, high = h[loop + 2], h[loop + 3]
+        for j in range(begin, i):
+            c = h[base + 2 * j + 1]
+            contained = False
+            while loop and kept > first:
+                last = h[base + 2 * kept - 1]
+                if max(0, low - last - 1) == max(0, low - c - 1):
+                    contained = True
+                    break
+                before = h[base + 2 * kept - 3] if kept - first > 1 else -1
+                if high >= 0 and (before < 0 or max(0, low - before - 1) > high - c):
+                    break
+                kept -= 1
+            if not contained:
+                h[base + 2 * kept], h[base + 2 * kept + 1] = ip, c
+                kept += 1
+    return kept
+
+
 @kernel("i8(i4[::1], i8)")
 def _intern_elements(h, base):
     """The D-state of the elements on the scratch stack from ``base``, which are popped; DEAD if there are none."""
@@ -242,6 +287,7 @@ def _intern_elements(h, base):
         h[SP] = base
         return DEAD
     _sort_pairs(h, base, n)
+    n = _drop_counts(h, base, n)
     d = intern(h, DSTATE, D_FIELDS, base, 2 * n)
     h[SP] = base
     if h[FRESH]:

@@ -92,12 +92,16 @@ class Choice(Expr):
 @dataclass(frozen=True, slots=True)
 class Repeat(Expr):
     """``item`` between ``min`` and ``max`` times (None: without bound), ``separator`` between neighbours.
-    Bounds may be huge: they are counted, never unrolled."""
+    Bounds may be huge: they are counted, never unrolled.
+
+    ``determined``: the front-end knows that a text read so far determines how many rounds of it were read (the items of a
+    JSON array, say). Without this, a great exact number of rounds is refused: every possible number would have to be kept."""
 
     item: Expr
     min: int = 0
     max: int | None = None
     separator: Expr | None = None
+    determined: bool = False
 
 
 @dataclass(frozen=True, slots=True)

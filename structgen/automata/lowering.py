@@ -26,6 +26,7 @@ __all__ = ["lower"]
 
 MAX_DEPTH = 40  # nesting inside one rule before it is outlined
 MAX_SCOPE_DEPTH = 200  # nesting of captured names, which cannot be outlined
+MAX_COUNTS = 1 << 16  # instructions of a repetition times numbers of rounds, where what was read does not determine their number
 UNROLL = 8  # repetitions of a single character up to this bound are unrolled
 
 Instruction = list[int]
@@ -309,9 +310,14 @@ class _Body:
         again[1] = len(self.code)
         if expr.separator is not None:
             self._plain(expr.separator)
-        self._op(K.JUMP, body)
+        self._op(K.JUMP, body, K.CLOSING)
         start[1] = leave[1] = len(self.code)
         self.counting = False
+        if expr.max is not None and not expr.determined:  # how many counts may matter at once: see _state_kernels._drop_counts
+            n_counts = min(expr.max, 2 * expr.max // (expr.max - expr.min + 1) + 2)
+            if n_counts * (len(self.code) - body) > MAX_COUNTS:
+                place = f"a repetition of {expr.min} to {expr.max} rounds, nearly an exact number"
+                raise LimitExceeded("instructions times possible counts", MAX_COUNTS, place)
 
     def _plain(self, expr: Expr) -> None:
         if isinstance(expr, (Bytes, Chars, Item, Quoted, Regular, Rule, Unique)) or self._names_stay(expr):

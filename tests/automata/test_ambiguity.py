@@ -5,9 +5,11 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
+import numpy as np
 import pytest
 
 import structgen as sg
+from structgen.automata import _state_kernels as K
 from structgen.automata._arena import TOP
 from structgen.automata.ir import EMPTY, Bytes, Choice, Expr, Quoted, Repeat, Rule, Seq, Unique
 from structgen.automata.machine import Machine
@@ -61,6 +63,11 @@ def counted() -> Expr:
     return Repeat(A | Bytes(b"aa"), 3, 100_000)
 
 
+def nested_counts() -> Expr:
+    """Both counts are ambiguous, and so is where one ends and the next begins."""
+    return Repeat(Seq((Repeat(A | Bytes(b"aa"), 3, 1000), Repeat(B, 0, 1))), 900, 1000)
+
+
 def nullable_tails(depth: int = 12) -> Expr:
     tail: Expr = EMPTY
     for i in range(depth):
@@ -85,6 +92,7 @@ LONG = {
     overlapping_lists: b"[" * 100 + b"]" * 50,
     overlapping_scopes: b'{"a":' * 50 + b"{}" + b"}" * 30,
     counted: b"a" * 1000,
+    nested_counts: b"a" * 1000,
     nullable_tails: b"a" * 7 + b"b" * 6,
 }
 
@@ -126,6 +134,78 @@ def test_ambiguity_costs_polynomially(grammar: Any) -> None:
     brute = {t for t in range(EOS) if automaton.advance(state, t) != automaton.dead}
     assert allowed(automaton, state) == brute
     assert n_words(automaton) - before < 12_000_000
+
+
+COUNTED_ROUNDS = {
+    "one or two": A | Bytes(b"aa"),
+    "one or two, then one by one": Choice((A, Bytes(b"aa"), B)),
+    "two or five": Bytes(b"aa") | Bytes(b"aaaaa"),
+    "with a b": Seq((A, Repeat(B, 0, 1))) | Bytes(b"ab"),
+    "a rule": Rule("round", A | Bytes(b"aab")),
+}
+
+
+@pytest.mark.parametrize("rounds", COUNTED_ROUNDS)
+@pytest.mark.parametrize(("low", "high"), [(0, 9), (2, 9), (5, 9), (8, 9), (9, 9), (10, 13), (4, None)])
+@pytest.mark.parametrize("separator", [None, B, B | Bytes(b"ab")], ids=["plain", "b", "b or ab"])
+def test_counts_that_are_dropped_add_no_text(rounds: str, low: int, high: int | None, separator: Expr | None) -> None:
+    expr = Seq((Repeat(A, 0, 2), Repeat(COUNTED_ROUNDS[rounds], low, high, separator)))
+    automaton = sg.compile(sg.Constraint(expr), vocabulary())
+    for text in (b"a" * 30, b"ab" * 15, b"aab" * 10, b"aaabaabaaaabab", b"aaaaa" + b"b" * 10):
+        state = automaton.initial
+        for i in range(len(text)):
+            assert allowed(automaton, state) == naive_mask(expr, text[:i], TOKENS), text[:i]
+            assert automaton.is_accepting(state) == matches(expr, text[:i])
+            state = automaton.advance(state, text[i])
+            if state == automaton.dead:
+                break
+
+
+@pytest.mark.parametrize(("low", "high"), [(150, 150), (149, 150), (147, 150), (120, 150), (3, 150), (100, None)])
+@pytest.mark.parametrize("n", [90, 150, 200])
+def test_many_counts_at_once(low: int, high: int | None, n: int) -> None:
+    """So many that they are united into one element set; n letters a are any number of rounds from n / 2 to n, each b is one."""
+    automaton = sg.compile(sg.Constraint(Repeat(Choice((A, Bytes(b"aa"), B)), low, high)), vocabulary())
+    state = automaton.advance_bytes(automaton.initial, b"a" * n)
+    most = 1000 if high is None else high
+    for k in range(120):
+        rounds = range(n // 2 + k, n + k + 1)
+        assert automaton.is_accepting(state) == any(low <= c <= most for c in rounds)
+        assert allowed(automaton, state) >= {ord("b")} if rounds[0] < most else not allowed(automaton, state)
+        state = automaton.advance(state, ord("b"))
+        if state == automaton.dead:
+            break
+
+
+@pytest.mark.parametrize("high", [1, 2, 5, 7, None])
+def test_dropped_counts_are_covered_by_those_kept(high: int | None) -> None:
+    """Every set of counts: as many rounds may follow those kept as may follow all of them, and as few as possible are kept."""
+    instruction, elements = 4, 20
+    for low in range(8 if high is None else high + 1):
+        for chosen in range(1, 1 << (low + 1 if high is None else high)):
+            counts = [c for c in range(8) if chosen >> c & 1]
+            arena = np.zeros(64, np.int32)
+            arena[instruction : instruction + 8] = [K.CALL, 0, 0, 0, K.COUNT_NEXT, 0, low, -1 if high is None else high]
+            arena[elements : elements + 2 * len(counts)] = [x for c in counts for x in (instruction, c)]
+            n = K._drop_counts.py_func(arena, elements, len(counts))
+            kept = [int(c) for c in arena[elements + 1 : elements + 2 * n : 2]]
+
+            def following(cs: list[int], low: int = low) -> set[int]:
+                return {r for c in cs for r in range(max(0, low - c - 1), 20 if high is None else high - c)}
+
+            assert following(kept) == following(counts)
+            assert not any(following(kept[:i] + kept[i + 1 :]) == following(kept) for i in range(n) if n > 1)
+
+
+def test_a_great_exact_number_of_rounds_is_refused_unless_the_text_determines_it() -> None:
+    with pytest.raises(sg.LimitExceeded, match="nearly an exact number"):
+        sg.compile(sg.Constraint(Repeat(A | Bytes(b"aa"), 100_000, 100_000)), vocabulary())
+    sg.compile(sg.Constraint(Repeat(A | Bytes(b"aa"), 1000, 1000)), vocabulary())
+    automaton = sg.compile({"type": "array", "minItems": 100_000, "maxItems": 100_000, "items": {"const": 1}}, vocabulary())
+    for n in (99_999, 100_000):
+        state = automaton.advance_bytes(automaton.initial, b"[" + b",".join([b"1"] * n))
+        assert (ord(b"]") in allowed(automaton, state)) == (n == 100_000)
+        assert (ord(b",") in allowed(automaton, state)) == (n < 100_000)
 
 
 def test_repeated_tokens_do_not_multiply_in_suffix_tries() -> None:

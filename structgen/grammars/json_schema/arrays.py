@@ -93,7 +93,7 @@ class _Body:
 
     def _tail(self, low: int, high: int | None) -> ir.Expr | None:
         item = None if high is not None and high < low else self.value(self.shape.tail)
-        return None if item is None else ir.Seq((ir.Repeat(item, low, high, self.comma), self.close))
+        return None if item is None else ir.Seq((ir.Repeat(item, low, high, self.comma, determined=True), self.close))
 
     # -- contains -------------------------------------------------------------------------------------------------------------
 
@@ -192,7 +192,7 @@ class _Body:
         low = max(1, self.shape.min)
         if not texts or (high is not None and high < low):
             return None
-        return ir.Seq((ir.Unique(ir.Repeat(_either(texts), low, high, self.comma)), self.close))
+        return ir.Seq((ir.Unique(ir.Repeat(_either(texts), low, high, self.comma, determined=True)), self.close))
 
     def _then(self, i: int, items: list[ir.Expr], rest: ir.Expr | None) -> ir.Expr | None:
         """Item i and what may follow it; nothing where there is no such item, or where more must follow and cannot."""
@@ -224,7 +224,7 @@ class _Body:
             high = least_upper(high, len(few))
         if high is not None and high < low:
             return None
-        return ir.Repeat(_either(few if endless is None else [*few, endless]), low, high, self.comma)
+        return ir.Repeat(_either(few if endless is None else [*few, endless]), low, high, self.comma, determined=True)
 
     def _items(self, formula: Formula) -> tuple[list[ir.Expr], ir.Expr | None]:
         """The items that satisfy a formula: those with a value of their own, and the others, which never run out."""

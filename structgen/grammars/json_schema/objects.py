@@ -233,7 +233,7 @@ class _Body:
             high = least_upper(high, n_names)  # a finite set of keys: stop before it is used up
             if high is not None and high < low:
                 return None
-            return ir.Seq((ir.Unique(ir.Repeat(self._undeclared(()), low, high, self.comma)), self.close))
+            return ir.Seq((ir.Unique(ir.Repeat(self._undeclared(()), low, high, self.comma, determined=True)), self.close))
         choices = [expr for groups in _ordered_partitions(missing) for expr in self._demanded(groups, low, high)]
         return ir.Seq((ir.Unique(_either(choices)), self.close)) if choices else None
 

@@ -27,7 +27,7 @@ class Limits:
     `structgen.grammars.numbers.NumberLimits`.
     """
 
-    string_length: int | None = 10_000
+    string_length: int | None = 65_536
     numbers: NumberLimits = DEFAULT
 
     def __post_init__(self) -> None:
