@@ -13,6 +13,7 @@ from typing import Any
 import jsonschema
 import numpy as np
 import pytest
+import referencing
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema.validators import validator_for
@@ -680,7 +681,6 @@ def test_report_tells_what_became_of_each_keyword() -> None:
 
 
 def test_references_through_a_registry() -> None:
-    import referencing
     from referencing.jsonschema import DRAFT202012
 
     resource = referencing.Resource.from_contents({"$defs": {"n": {"type": "integer"}}}, default_specification=DRAFT202012)
@@ -690,3 +690,39 @@ def test_references_through_a_registry() -> None:
     assert not accepts(schema, '["a"]', registry=registry)
     with pytest.raises(UnsupportedSchema, match="registry"):
         json_schema(schema)
+
+
+LATEST, V2019 = "https://json-schema.org/draft/2020-12", "https://json-schema.org/draft/2019-09"
+DIALECTS: dict[str, tuple[str, dict[str, bool] | None]] = {
+    "https://example.com/no-validation": (LATEST, {f"{LATEST}/vocab/core": True, f"{LATEST}/vocab/applicator": True}),
+    "https://example.com/all": (LATEST, None),
+    "https://example.com/optional": (V2019, {f"{V2019}/vocab/applicator": True, "https://example.com/own": False}),
+    "https://example.com/required": (LATEST, {"https://example.com/own": True}),
+}
+
+
+@pytest.mark.parametrize(
+    ("dialect", "schema", "text", "expected"),
+    [
+        ("no-validation", {"properties": {"a": {"minimum": 5}}}, '{"a": 1}', True),
+        ("no-validation", {"properties": {"a": False}}, '{"a": 1}', False),
+        ("no-validation", {"unevaluatedProperties": False}, '{"a": 1}', True),
+        ("all", {"properties": {"a": {"minimum": 5}}}, '{"a": 1}', False),
+        ("optional", {"unevaluatedProperties": False}, '{"a": 1}', False),
+        ("optional", {"prefixItems": [False]}, "[1]", True),
+        ("required", {}, "1", None),
+        ("unheard-of", {}, "1", None),
+    ],
+)
+def test_the_meta_schema_of_a_dialect_chooses_vocabularies(dialect: str, schema: Any, text: str, expected: bool | None) -> None:
+    registry: Any = referencing.Registry()
+    for uri, (base, vocabularies) in DIALECTS.items():
+        document = {"$schema": f"{base}/schema"} | ({} if vocabularies is None else {"$vocabulary": vocabularies})
+        registry = registry.with_resource(uri, referencing.Resource.opaque(document))
+    schema = {"$schema": f"https://example.com/{dialect}", **schema}
+    if expected is None:
+        with pytest.raises(UnsupportedSchema, match="unknown") as error:
+            json_schema(schema, registry=registry)
+        assert error.value.pointer == "/$schema"
+    else:
+        assert accepts(schema, text, registry=registry) is expected

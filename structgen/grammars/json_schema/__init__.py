@@ -17,7 +17,7 @@ from structgen.automata import ir
 from structgen.errors import GrammarSyntaxError, LimitExceeded, StructgenError, UnsatisfiableSchema, UnsupportedSchema
 from structgen.grammars.constraint import Constraint
 
-from .drafts import LATEST, draft_named, draft_of
+from .drafts import LATEST, draft_named
 from .formulas import Formula, Formulas
 from .lower import Lowering
 from .normal import Normaliser
@@ -68,7 +68,7 @@ def json_schema(
 
 def compile_schema(document: Any, options: Options, report: Report, *, draft: str | None = None, registry: Any = None) -> ir.Expr:
     """The expression of a schema document."""
-    resolver = Resolver(document, draft_of(document, LATEST if draft is None else draft_named(draft)), registry)
+    resolver = Resolver(document, LATEST if draft is None else draft_named(draft), registry)
     formulas = Formulas()
     parser = Parser(formulas, resolver, report, formats=options.formats)
     formula = parser.schema(document, Scope(resolver.root), "")

@@ -5,12 +5,13 @@ A keyword that a draft does not have is an annotation there, as the specificatio
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 from structgen.errors import UnsupportedSchema
 
-__all__ = ["ANNOTATIONS", "DRAFTS", "LATEST", "Draft", "draft_of"]
+__all__ = ["ANNOTATIONS", "DRAFTS", "LATEST", "Draft", "draft_named", "draft_of"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -105,20 +106,75 @@ STRUCTURE = keywords("$anchor $defs $dynamicAnchor $id $recursiveAnchor $schema 
 """Keywords that only say where schemas are, which references and the choice of draft use."""
 
 
-def draft_of(schema: Any, default: Draft, pointer: str = "") -> Draft:
+VOCABULARIES = {
+    "core": keywords("$anchor $dynamicRef $recursiveRef $ref"),
+    "applicator": keywords(
+        """
+        additionalItems additionalProperties allOf anyOf contains dependentSchemas else if items not oneOf patternProperties
+        prefixItems properties propertyNames then
+        """
+    ),
+    "unevaluated": keywords("unevaluatedItems unevaluatedProperties"),
+    "validation": keywords(
+        """
+        const dependentRequired enum exclusiveMaximum exclusiveMinimum maxContains maxItems maxLength maxProperties maximum
+        minContains minItems minLength minProperties minimum multipleOf pattern required type uniqueItems
+        """
+    ),
+    "format": keywords("format"),
+    "format-annotation": keywords("format"),
+    "format-assertion": keywords("format"),
+    "meta-data": keywords(""),
+    "content": keywords(""),
+}
+"""The keywords of the official vocabularies, which a meta-schema may choose from (draft 2020-12 core, section 8.1.2)."""
+
+Find = Callable[[str], Any]
+"""The document with an URI, None if there is none."""
+
+
+def draft_of(schema: Any, default: Draft, find: Find, pointer: str = "") -> Draft:
     """The draft that ``$schema`` names, else ``default``; a name may be an URI or like "draft7"."""
     if not isinstance(schema, dict) or "$schema" not in schema:
         return default
-    return draft_named(schema["$schema"], f"{pointer}/$schema")
+    return draft_named(schema["$schema"], find, f"{pointer}/$schema")
 
 
-def draft_named(name: Any, pointer: str = "") -> Draft:
-    """The draft with this URI or short name."""
+def draft_named(name: Any, find: Find = lambda uri: None, pointer: str = "") -> Draft:
+    """The draft with this URI or short name, or the dialect of a meta-schema that is found under this URI."""
+    draft = _known(name)
+    if draft is not None:
+        return draft
+    metaschema = find(name.removesuffix("#")) if isinstance(name, str) else None
+    base = _known(metaschema.get("$schema")) if isinstance(metaschema, dict) else None
+    if base is None or not isinstance(metaschema, dict):
+        known = ", ".join(draft.name for draft in DRAFTS)
+        message = f"unknown dialect {name!r:.100}; known drafts: {known} (a meta-schema of your own: pass it in registry=)"
+        raise UnsupportedSchema(message, keyword="$schema", pointer=pointer)
+    return _dialect(base, str(name), metaschema, pointer)
+
+
+def _known(name: Any) -> Draft | None:
     for draft in DRAFTS:
         if isinstance(name, str) and name.removesuffix("#").replace("http://", "https://") in (
             draft.uri.replace("http://", "https://"),
             draft.name,
         ):
             return draft
-    known = ", ".join(draft.name for draft in DRAFTS)
-    raise UnsupportedSchema(f"unknown dialect {name!r:.100}; known drafts: {known}", keyword="$schema", pointer=pointer)
+    return None
+
+
+def _dialect(base: Draft, uri: str, metaschema: dict[str, Any], pointer: str) -> Draft:
+    """The keywords of ``base`` that belong to the vocabularies which the meta-schema names."""
+    chosen = metaschema.get("$vocabulary")
+    if not isinstance(chosen, dict) or base in (DRAFT4, DRAFT6, DRAFT7):
+        return base
+    known: set[str] = set(VOCABULARIES["core"])
+    for vocabulary, required in chosen.items():
+        name = vocabulary.removeprefix(base.uri.removesuffix("schema") + "vocab/")
+        if name in VOCABULARIES:
+            known |= VOCABULARIES[name] | (VOCABULARIES["unevaluated"] if base is DRAFT2019 and name == "applicator" else set())
+        elif required is not False:
+            message = f"the meta-schema {uri!r:.100} requires the vocabulary {vocabulary!r:.100}, which is unknown here"
+            raise UnsupportedSchema(message, keyword="$schema", pointer=pointer)
+    return replace(base, name=f"{base.name} ({uri:.100})", uri=uri, keywords=base.keywords & known)

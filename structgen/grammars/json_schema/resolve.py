@@ -49,7 +49,7 @@ class Location(NamedTuple):
 
 
 class Resolver:
-    """The resources reachable from one document."""
+    """The resources reachable from one document, which is of ``draft`` unless it says otherwise."""
 
     def __init__(self, schema: Any, draft: Draft, registry: Any = None) -> None:
         self._registry = registry
@@ -57,13 +57,16 @@ class Resolver:
         self._inner: dict[tuple[int, Resource], Resource] = {}
         self._seen: set[tuple[int, Resource]] = set()
         self.dynamic = False
-        self.root = self._document(schema, "", "", draft)
+        self.root = self._document(schema, "", "", self._draft(schema, draft))
 
     def _document(self, schema: Any, uri: str, pointer: str, draft: Draft) -> Resource:
         resource = Resource(schema, uri, pointer, draft)
         self._by_uri.setdefault(uri, resource)
         self._index(Location(schema, resource, pointer))
         return self._inner.get((id(schema), resource), resource)
+
+    def _draft(self, schema: Any, default: Draft, pointer: str = "") -> Draft:
+        return draft_of(schema, default, self._registered, pointer)
 
     def enter(self, location: Location) -> Location:
         """The same schema, in its own resource if it starts one."""
@@ -88,7 +91,7 @@ class Resolver:
         schema, resource, pointer = location
         draft = resource.draft
         if isinstance(schema.get("$schema"), str):
-            draft = draft_of(schema, draft, pointer)
+            draft = self._draft(schema, draft, pointer)
         if "$ref" in schema and draft.ref_overrides:
             return resource
         identifier = schema.get(draft.id_keyword)
@@ -138,7 +141,7 @@ class Resolver:
         contents = self._registered(uri)
         if contents is None:
             raise _unresolved(reference, pointer, "nothing is fetched: pass the document in a referencing.Registry as registry=")
-        return self._document(contents, uri, uri + "#", draft_of(contents, self.root.draft, pointer))
+        return self._document(contents, uri, uri + "#", self._draft(contents, self.root.draft, pointer))
 
     def _registered(self, uri: str) -> Any:
         """The document of this URI in the caller's registry, or one of the official meta-schemas."""
