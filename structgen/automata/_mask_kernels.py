@@ -36,6 +36,7 @@ from structgen.automata._pushdown_kernels import (
     n_tops,
     top_of,
 )
+from structgen.automata._scope_kernels import prune
 from structgen.automata._state_kernels import D_FLAGS, D_SCOPE, HAS_ACCEPT
 from structgen.automata._trie_kernels import T_LEVEL, merge
 from structgen.automata._walk_kernels import MAX_LEVEL, W_N_EXITS, W_N_PARTS, W_PARTS, add_pair, exit_trie, walk
@@ -208,6 +209,21 @@ def verify(h, state, row, maybe):
         while x and h[STATUS] == OK:
             if x & 1 and t < h[N_VOCAB] and advance(h, state, t) >= 0:
                 row[i] |= 1 << (t & 31)
+            x >>= 1
+            t += 1
+
+
+@kernel("void(i4[::1], i8, i4[::1], i4[::1])", entry=True)
+def verify_scarce(h, state, row, maybe):
+    """The same where names may run out: `advance` must leave something that can be finished."""
+    for i in range(row.size):
+        x = maybe[i] & 0xFFFFFFFF
+        t = 32 * i
+        while x and h[STATUS] == OK:
+            if x & 1 and t < h[N_VOCAB]:
+                after = advance(h, state, t)
+                if after >= 0 and h[STATUS] == OK and prune(h, after) >= 0:
+                    row[i] |= 1 << (t & 31)
             x >>= 1
             t += 1
 

@@ -136,18 +136,8 @@ class Engine:
 
         with self.lock:
             if self.call(M.fill_mask, state, row, self._maybe):
-                if self.scarce:
-                    self._verify_scarce(state, row)
-                else:
-                    self.call(M.verify, state, row, self._maybe)
+                self.call(M.verify_scarce if self.scarce else M.verify, state, row, self._maybe)
             return int(M.row_hash(row))
-
-    def _verify_scarce(self, state: int, row: Words) -> None:
-        """As the kernel `verify`, where names may run out."""
-        bits = row.view(np.uint32)
-        for token in np.flatnonzero(np.unpackbits(self._maybe.view(np.uint8), bitorder="little")):
-            if self.advance(state, int(token)) >= 0:
-                bits[token >> 5] |= np.uint32(1 << (token & 31))
 
     def _pruned(self, state: int) -> int:
         """The state without what cannot be finished for want of names."""
