@@ -1,9 +1,11 @@
 """From a transition table to the one minimal table of its language: trim, merge equal states (Hopcroft), number canonically.
 
 Tables are partial (-1: no transition). After trimming every state can reach acceptance, so a missing transition already
-tells two states apart and no sink state is needed. Cost O(n k log n) for n states and k character classes.
-Source: J. Hopcroft, An n log n algorithm for minimizing states in a finite automaton (1971); for partial automata
-A. Valmari and P. Lehtinen, Efficient minimization of DFAs with partial transition functions (2008).
+tells two states apart and no sink state is needed. Cost O(n k log n) for n states and k character classes: a few rounds of
+Moore's algorithm, which is quadratic at worst but settles most automata, then Hopcroft's.
+Sources: E. F. Moore, Gedanken-experiments on sequential machines (1956); J. Hopcroft, An n log n algorithm for minimizing
+states in a finite automaton (1971); for partial automata A. Valmari and P. Lehtinen, Efficient minimization of DFAs with
+partial transition functions (2008).
 """
 
 from __future__ import annotations
@@ -16,6 +18,9 @@ __all__ = ["Row", "Table", "canonical", "minimize"]
 Row = Sequence[int]
 Table = tuple[list[Row], list[bool]]
 """Rows of next states by class and which states accept; state 0 is the start."""
+
+ROUNDS = 6
+"""Rounds of Moore's algorithm before Hopcroft's takes over."""
 
 Fields = tuple[tuple[int, ...], tuple[int, ...], tuple[tuple[int, ...], ...], tuple[bool, ...]]
 
@@ -67,16 +72,17 @@ def _breadth_first(rows: Sequence[Row]) -> list[int]:
 def minimize(rows: Sequence[Row], accepting: Sequence[bool]) -> Table:
     """The minimal table: states that cannot reach acceptance dropped, equivalent states merged, state 0 still the start."""
     rows, accepting, distance = _trim(rows, accepting)
-    blocks, block_of = _initial_partition(rows, distance)
-    if len(blocks) < len(rows):
-        _refine(rows, blocks, block_of)
-    if len(blocks) == len(rows):
+    block_of, stable = _moore(rows, distance)
+    if not stable:
+        block_of = _hopcroft(rows, block_of)
+    members: dict[int, int] = {}  # a state of each block, the block of state 0 first
+    for state, block in enumerate(block_of):
+        members.setdefault(block, state)
+    if len(members) == len(rows):
         return list(rows), list(accepting)
-    order = dict.fromkeys(block_of)  # the block of state 0 first
-    number = {block: i for i, block in enumerate(order)}
-    members = [next(iter(blocks[block])) for block in order]
+    number = {block: i for i, block in enumerate(members)}
     to_block = [*(number[block] for block in block_of), -1]
-    return [[to_block[t] for t in rows[m]] for m in members], [accepting[m] for m in members]
+    return [[to_block[t] for t in rows[m]] for m in members.values()], [accepting[m] for m in members.values()]
 
 
 def _trim(rows: Sequence[Row], accepting: Sequence[bool]) -> tuple[Sequence[Row], Sequence[bool], list[int]]:
@@ -104,23 +110,27 @@ def _trim(rows: Sequence[Row], accepting: Sequence[bool]) -> tuple[Sequence[Row]
     return [[number[t] for t in rows[s]] for s in found], [accepting[s] for s in found], [distance[s] for s in found]
 
 
-def _initial_partition(rows: Sequence[Row], distance: Sequence[int]) -> tuple[list[set[int]], list[int]]:
-    """Equivalent states have the same distance to acceptance and the same missing transitions."""
-    numbers: dict[tuple[int, ...], int] = {}
-    blocks: list[set[int]] = []
-    block_of: list[int] = []
-    for state, row in enumerate(rows):
-        key = (distance[state], *(t < 0 for t in row))
-        block = numbers.setdefault(key, len(blocks))
-        if block == len(blocks):
-            blocks.append(set())
-        blocks[block].add(state)
-        block_of.append(block)
-    return blocks, block_of
+def _moore(rows: Sequence[Row], distance: Sequence[int]) -> tuple[list[int], bool]:
+    """The block of each state after a few rounds in which states of a block are told apart by the blocks they lead to, and
+    whether nothing remains to be told apart. At first the distance to acceptance decides."""
+    block_of, n_blocks = list(distance), len(set(distance))
+    for _ in range(ROUNDS):
+        to_block = [*block_of, -1]
+        numbers: dict[tuple[int, ...], int] = {}
+        block_of = [
+            numbers.setdefault((block, *[to_block[t] for t in row]), len(numbers)) for block, row in zip(block_of, rows, strict=True)
+        ]
+        if len(numbers) in (n_blocks, len(rows)):
+            return block_of, True
+        n_blocks = len(numbers)
+    return block_of, False
 
 
-def _refine(rows: Sequence[Row], blocks: list[set[int]], block_of: list[int]) -> None:
+def _hopcroft(rows: Sequence[Row], block_of: list[int]) -> list[int]:
     """Split blocks until, for each class, all states of a block go to one block (or all nowhere)."""
+    blocks: list[set[int]] = [set() for _ in range(max(block_of) + 1)]
+    for state, block in enumerate(block_of):
+        blocks[block].add(state)
     into: list[list[tuple[int, int]]] = [[] for _ in rows]
     for state, row in enumerate(rows):
         for c, target in enumerate(row):
@@ -150,6 +160,7 @@ def _refine(rows: Sequence[Row], blocks: list[set[int]], block_of: list[int]) ->
                     waiting.append(block)
                 else:
                     waiting.append(new)
+    return block_of
 
 
 def _by_block(states: list[int], block_of: list[int]) -> dict[int, list[int]]:

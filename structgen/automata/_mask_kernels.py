@@ -22,12 +22,15 @@ from structgen.automata._arena import (
     intern,
     visit,
 )
-from structgen.automata._names_kernels import EXHAUSTIBLE, decode_text
+from structgen.automata._item_kernels import MANY
+from structgen.automata._names_kernels import EXHAUSTIBLE, SCARCE, decode_text
+from structgen.automata._prune_kernels import prune
 from structgen.automata._pushdown_kernels import (
     K_CAPTURE,
     K_DATA,
     K_PARENT,
     K_RETURN,
+    K_TAPED,
     S_CONFIGS,
     advance,
     is_captured,
@@ -36,11 +39,14 @@ from structgen.automata._pushdown_kernels import (
     n_tops,
     top_of,
 )
-from structgen.automata._scope_kernels import prune
-from structgen.automata._state_kernels import D_FLAGS, D_SCOPE, HAS_ACCEPT
-from structgen.automata._trie_kernels import T_LEVEL, merge
+from structgen.automata._scope_kernels import count_words
+from structgen.automata._state_kernels import D_FLAGS, D_KEY, D_SCOPE, HAS_ACCEPT, IS_STRING
+from structgen.automata._string_kernels import END, L_FLAGS, L_N_STATES, L_QUOTED, Q_FREE, S_HI, S_LEXEME, S_LO, S_PHASE, S_Q
+from structgen.automata._trie_kernels import T_DEPTH, T_LEVEL, merge
 from structgen.automata._walk_kernels import MAX_LEVEL, W_N_EXITS, W_N_PARTS, W_PARTS, add_pair, exit_trie, walk
 from structgen.automata.jit import inlined, kernel
+
+MAX_CONTENT = 64  # states of the content of a string that are asked one by one
 
 
 @inlined
@@ -83,6 +89,22 @@ def _trusted_level(h, text, stack):
         if _conflict(h, h[node + K_DATA], text):
             trusted = min(trusted, -1 if h[node + K_CAPTURE] & EXHAUSTIBLE else 0)
     return trusted
+
+
+@inlined
+def _is_endless_string(h, d):
+    """Whether a D-state is in a string that does not run out, whatever part of it a token writes."""
+    s = h[d + D_KEY + 1]
+    lexeme, room = h[s + S_LEXEME], h[s + S_HI]
+    if room >= 0:
+        room = max(0, room - h[h[ROOT_TRIE] + T_DEPTH])
+    if not h[d + D_FLAGS] & IS_STRING or not h[lexeme + L_QUOTED] or h[s + S_PHASE] == END or room == 0:
+        return 0
+    n = 0 if h[h[lexeme + L_FLAGS] + h[s + S_Q]] & Q_FREE else h[lexeme + L_N_STATES]
+    q = 0
+    while q < n and n <= MAX_CONTENT and count_words(h, lexeme, q, h[s + S_LO], room, MANY) > MANY:
+        q += 1
+    return q == n
 
 
 @kernel("i8(i4[::1], i8)")
@@ -130,6 +152,9 @@ def _config_mask(h, config, sure, maybe):
     what is left of them: a list of (D-state, stack, tries by level) still to do."""
     captured = is_captured(h, h[config + 2])
     trusted = _trusted_level(h, h[config + 1], h[config + 2]) if captured else 0
+    scarce = h[config + 2] != 0 and h[h[config + 2] + K_TAPED] & SCARCE != 0  # then what ends a value may leave too few others
+    if scarce:
+        trusted = min(trusted, 0) if _is_endless_string(h, h[config]) else -1
     exits, tries, todo = h[SP], h[SP] + 3, h[SP] + 6
     h[todo], h[todo + 1], h[todo + 2], h[todo + 3], h[todo + 4] = h[config], h[config + 2], h[ROOT_TRIE], -1, -1
     n, first, marking = 1, True, False
@@ -140,7 +165,7 @@ def _config_mask(h, config, sure, maybe):
         h[tries], h[tries + 1], h[tries + 2] = h[at + 2], h[at + 3], h[at + 4]
         h[exits], h[exits + 1], h[exits + 2] = 0, 0, 0
         h[SP] = at
-        bump = _ends_value(h, stack)
+        bump = 1 if scarce else _ends_value(h, stack)
         list_top = h[LP]
         for l in range(MAX_LEVEL + 1):
             trie = h[tries + l]
@@ -158,6 +183,8 @@ def _config_mask(h, config, sure, maybe):
                 if h[d + D_FLAGS] & HAS_ACCEPT and not first:
                     add_pair(h, exits + min(MAX_LEVEL, h[trie + T_LEVEL] + bump + (1 if h[d + D_SCOPE] else 0)), trie, 0)
         first = False
+        if scarce:
+            trusted = -1
         running = h[STATUS] == OK and stack != 0 and _merge_exits(h, exits, tries)
         h[LP] = list_top
         if not running:

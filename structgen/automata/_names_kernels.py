@@ -8,10 +8,10 @@ from structgen.automata._arena import CANON, HEADER, KEYSET, SCRATCH_END, SP, ST
 from structgen.automata._value_kernels import json_value, unescape
 from structgen.automata.jit import kernel
 
-CAPTURE, EXHAUSTIBLE, REQUIRED, NULLABLE, ITEM = 1, 2, 4, 8, 16  # bits of the capture word of a call
+CAPTURE, EXHAUSTIBLE, REQUIRED, NULLABLE, ITEM, SCARCE = 1, 2, 4, 8, 16, 32  # bits of the capture word of a call
 # A scope whose names may run out, or are to be complete or counted: least and greatest number of names (-1: no greatest), number of
-# names that there are (-1: endless), number of required names, these (ascending ids).
-SCOPE_MIN, SCOPE_MAX, SCOPE_TOTAL, SCOPE_N_REQUIRED, SCOPE_REQUIRED = 0, 1, 2, 3, 4
+# names that there are (-1: endless), whether there are items that may run out, number of required names, these (ascending ids).
+SCOPE_MIN, SCOPE_MAX, SCOPE_TOTAL, SCOPE_ITEMS, SCOPE_N_REQUIRED, SCOPE_REQUIRED = 0, 1, 2, 3, 4, 5
 
 
 @kernel("i8(i4[::1], i8, i8)")

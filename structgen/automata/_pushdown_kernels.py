@@ -40,7 +40,18 @@ from structgen.automata._arena import (
     sort_words,
     visit,
 )
-from structgen.automata._names_kernels import CAPTURE, EXHAUSTIBLE, ITEM, REQUIRED, add_item, add_name, extend_text, has_name, scope_may_end
+from structgen.automata._names_kernels import (
+    CAPTURE,
+    EXHAUSTIBLE,
+    ITEM,
+    REQUIRED,
+    SCARCE,
+    add_item,
+    add_name,
+    extend_text,
+    has_name,
+    scope_may_end,
+)
 from structgen.automata._state_kernels import (
     D_FLAGS,
     D_N_CALLS,
@@ -56,11 +67,11 @@ from structgen.automata._state_kernels import (
 )
 from structgen.automata.jit import inlined, kernel
 
-# A stack node, from its id: whether an item is open on it; memory of _scope_kernels; then the key, the last word being where on the
-# tape the item of this node began. A set of stacks has the same fields, then its members.
+# A stack node, from its id: whether an item is open on it (ITEM, SCARCE); memory of _prune_kernels; then the key, the last word
+# being where on the tape the item of this node began. A set of stacks has the same fields, then its members.
 K_TAPED, K_PRUNED, K_RETURN, K_DATA, K_PARENT, K_CAPTURE, K_BEGAN = 2, 3, 4, 5, 6, 7, 8
 K_FIELDS = 2
-# A state: one field (see _scope_kernels), then the key: accepting flag, tape and the configurations, three words each.
+# A state: one field (see _prune_kernels), then the key: accepting flag, tape and the configurations, three words each.
 S_PRUNED, S_ACCEPTING, S_TAPE, S_CONFIGS = 2, 3, 4, 5
 S_FIELDS = 1
 NO_TAPE = -1  # in TAPE: not written yet
@@ -102,7 +113,7 @@ def push(h, back, data, parent, capture, began):
     at = h[SP]
     h[at], h[at + 1], h[at + 2], h[at + 3], h[at + 4] = back, data, parent, capture, began
     node = intern(h, STACK, K_FIELDS, at, 5)
-    h[node + K_TAPED] = capture & ITEM or (parent and h[parent + K_TAPED])
+    h[node + K_TAPED] = capture & (ITEM | SCARCE) | (h[parent + K_TAPED] if parent else 0)
     return node
 
 
@@ -316,7 +327,7 @@ def _enter(h, d, data, stack, tape):
         if capture & ITEM and h[rule + R_VALUE] and has_name(h, data, h[rule + R_VALUE]):
             continue
         node = stack
-        capture &= CAPTURE | EXHAUSTIBLE | REQUIRED | ITEM
+        capture &= CAPTURE | EXHAUSTIBLE | REQUIRED | ITEM | SCARCE
         if capture or h[back + D_FLAGS] != HAS_ACCEPT:
             node = push(h, back, data, stack, capture, tape if capture & ITEM else 0)
         at = h[LP]

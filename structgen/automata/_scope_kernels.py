@@ -1,15 +1,14 @@
-"""Where distinct names can run out, are required, or are counted: only states from which the scope can be finished stay.
+"""Whether a scope can be finished where distinct names can run out, are required, or are counted.
 
-``prune`` drops the configurations of a state that cannot be finished with names not used yet. What cannot be finished
-cannot become so later, hence pruning after whole tokens is enough. ``name_remains`` counts the words that continue
-a text against the used names that begin with it; ``names_suffice`` weighs the names a scope still needs against those that it
-may still have. Grammars whose names are free never come here, and this module is compiled on first need.
+``name_remains`` counts the words that continue a text against the used names that begin with it; ``names_suffice`` weighs the
+names a scope still needs against those that it may still have. What cannot be finished is dropped by _prune_kernels.
 """
 
-from structgen.automata._arena import DEAD, HEADER, LISTS_END, LP, OK, SCRATCH_END, SP, STATUS, TAPE, TOO_LARGE
+from structgen.automata._arena import DEAD, HEADER, LISTS_END, LP, OK, SCRATCH_END, SP, STATUS, TOO_LARGE
 from structgen.automata._names_kernels import (
     CAPTURE,
     EXHAUSTIBLE,
+    ITEM,
     REQUIRED,
     SCOPE_MAX,
     SCOPE_MIN,
@@ -19,26 +18,7 @@ from structgen.automata._names_kernels import (
     n_missing,
     n_names,
 )
-from structgen.automata._pushdown_kernels import (
-    K_BEGAN,
-    K_CAPTURE,
-    K_DATA,
-    K_PARENT,
-    K_PRUNED,
-    K_RETURN,
-    S_ACCEPTING,
-    S_CONFIGS,
-    S_PRUNED,
-    S_TAPE,
-    intern_stacks,
-    intern_state,
-    is_captured,
-    is_set,
-    n_configs,
-    n_tops,
-    push,
-    top_of,
-)
+from structgen.automata._pushdown_kernels import K_CAPTURE, K_DATA, K_RETURN
 from structgen.automata._state_kernels import (
     D_FLAGS,
     D_KEY,
@@ -72,13 +52,12 @@ from structgen.automata._string_kernels import (
 )
 from structgen.automata.jit import inlined, kernel
 
-EMPTY = 1  # in K_PRUNED: the empty stack
 NEVER = 1 << 30
 MAX_STEPS = 100_000  # characters looked ahead before a language counts as inexhaustible
 
 
 @kernel("i8(i4[::1], i8, i8, i8, i8, i8)")
-def _count_words(h, lexeme, q, lo, hi, limit):
+def count_words(h, lexeme, q, lo, hi, limit):
     """Number of words of lo..hi characters from content state q, counted up to limit + 1."""
     if q < 0:
         return 0
@@ -149,7 +128,7 @@ def _unused_word(h, s, base, n, names, bounds):
             j += 1
         if j == n and n <= size and _suffix_accepted(h, lexeme, q, name + HEADER + n, name + HEADER + size, bounds):
             used += 1
-    return 1 if _count_words(h, lexeme, q, h[bounds], h[bounds + 1], used) > used else 0
+    return 1 if count_words(h, lexeme, q, h[bounds], h[bounds + 1], used) > used else 0
 
 
 @inlined
@@ -205,13 +184,13 @@ def name_remains(h, d, text, names):
 def n_words(h, rule, limit):
     """Number of words of a captured lexeme (its rule cell), -1 if more than limit."""
     s = h[rule_start(h, rule) + D_KEY + 1]
-    n = _count_words(h, h[s + S_LEXEME], h[s + S_Q], h[s + S_LO], h[s + S_HI], limit)
+    n = count_words(h, h[s + S_LEXEME], h[s + S_Q], h[s + S_LO], h[s + S_HI], limit)
     return n if n <= limit else -1
 
 
 @kernel("i8(i4[::1], i8)")
 def least_names(h, d):
-    """The least number of names captured on the way from a D-state of a scope to its end, NEVER if there is no way; memoised.
+    """The least number of names or items captured on the way from a D-state of a scope to its end, NEVER if there is no way; memoised.
 
     A search over the D-states of the scope: pairs (D-state, names)."""
     if h[d + D_LEAST]:
@@ -237,7 +216,7 @@ def least_names(h, d):
             if k < 0:
                 triple = calls(h, at) + 3 * (-1 - k)
                 following = h[triple + 1]
-                price += h[triple + 2] & CAPTURE
+                price += h[triple + 2] & (CAPTURE | ITEM) != 0
             elif h[at + D_FLAGS] & HAS_BYTES:
                 following = transition(h, at, k)
             if following < 0:
@@ -275,87 +254,8 @@ def scope_can_finish(h, d, names):
     return names_suffice(h, d, n_names(h, names), n_missing(h, h[d + D_SCOPE], names))
 
 
-@inlined
-def _node_can_finish(h, node):
-    """Whether the scope that a stack node returns to, if any, can be finished."""
-    if h[node + K_CAPTURE] or h[h[node + K_RETURN] + D_SCOPE] == 0:
-        return 1
-    return scope_can_finish(h, h[node + K_RETURN], h[node + K_DATA])
-
-
-@inlined
-def _copy_node(h, node, parent):
-    """The same stack node on another parent."""
-    return push(h, h[node + K_RETURN], h[node + K_DATA], parent, h[node + K_CAPTURE], h[node + K_BEGAN])
-
-
-@inlined
-def _pruned(h, stack):
-    """The result of `_prune_stack` for a stack that is settled."""
-    return 0 if stack == 0 or h[stack + K_PRUNED] == EMPTY else h[stack + K_PRUNED]
-
-
-@inlined
-def _listed(h, base, n, x):
-    """Whether x is among the n words from ``base``."""
-    i = 0
-    while i < n and h[base + i] != x:
-        i += 1
-    return i < n
-
-
-@kernel("i8(i4[::1], i8)")
-def _prune_stack(h, stack):
-    """The stack without the nodes that lead through a scope that cannot be finished, DEAD if none is left; memoised.
-
-    Depth first with a list of pending stacks: a stack is settled when those below it are."""
-    if stack == 0:
-        return 0
-    pending = h[LP]
-    n = 1
-    h[pending] = stack
-    while n and h[STATUS] == OK:
-        s = h[pending + n - 1]
-        if h[s + K_PRUNED]:
-            n -= 1
-            continue
-        h[LP] = pending + n + 64
-        if h[LP] + n_tops(h, s) + 64 > h[LISTS_END]:
-            h[STATUS] = TOO_LARGE
-            break
-        if not is_set(h, s):
-            parent = h[s + K_PARENT]
-            if parent and not h[parent + K_PRUNED]:
-                h[pending + n] = parent
-                n += 1
-                continue
-            result = _pruned(h, parent)
-            if result >= 0:
-                result = _copy_node(h, s, result) if _node_can_finish(h, s) else DEAD
-        else:
-            waiting, kept, count = 0, h[SP], 0
-            for i in range(n_tops(h, s)):
-                node = top_of(h, s, i)
-                if node and not h[node + K_PRUNED]:
-                    h[pending + n + waiting] = node
-                    waiting += 1
-                elif _pruned(h, node) != DEAD and not _listed(h, kept, count, _pruned(h, node)):
-                    h[kept + count] = _pruned(h, node)
-                    count += 1
-            if waiting:
-                n += waiting
-                continue
-            result = intern_stacks(h, kept, count) if count else DEAD
-        if h[STATUS] == OK:
-            h[s + K_PRUNED] = result if result else EMPTY
-            if result > 0:
-                h[result + K_PRUNED] = result
-    h[LP] = pending
-    return _pruned(h, stack)
-
-
-@inlined
-def _name_can_finish(h, d, text, node):
+@kernel("i8(i4[::1], i8, i8, i8)")
+def name_can_finish(h, d, text, node):
     """Whether the captured text, now in D-state d of its lexeme, can become a name that the scope below the node can take."""
     names, capture, back = h[node + K_DATA], h[node + K_CAPTURE], h[node + K_RETURN]
     if h[back + D_SCOPE]:
@@ -363,61 +263,3 @@ def _name_can_finish(h, d, text, node):
         if not names_suffice(h, back, n_names(h, names) + 1, missing):
             return 0
     return names == 0 or not capture & EXHAUSTIBLE or name_remains(h, d, text, names)
-
-
-@inlined
-def _unused_tops(h, d, data, stack):
-    """The stacks, of those this one stands for, on which the captured text can still become a name."""
-    kept, count = h[SP], 0
-    h[SP] += n_tops(h, stack) + 1
-    for i in range(n_tops(h, stack)):
-        node = top_of(h, stack, i)
-        if _name_can_finish(h, d, data, node):
-            h[kept + count] = node
-            count += 1
-    result = intern_stacks(h, kept, count) if count else DEAD
-    h[SP] = kept
-    return result
-
-
-@kernel("i8(i4[::1], i8)")
-def _finishing_stack(h, config):
-    """The stack of a configuration (offset of its triple) without what cannot be finished, DEAD if nothing is left."""
-    d, data, stack = h[config], h[config + 1], h[config + 2]
-    if is_captured(h, stack):
-        stack = _unused_tops(h, d, data, stack)
-    elif h[d + D_SCOPE] and not scope_can_finish(h, d, data):
-        return DEAD
-    return _prune_stack(h, stack) if stack >= 0 else DEAD
-
-
-@kernel("i8(i4[::1], i8)", entry=True)
-def prune(h, state):
-    """The state without the configurations that cannot be finished, DEAD if nothing is left."""
-    known = h[state + S_PRUNED]
-    if known:
-        return known
-    h[SP] += 2
-    base = h[SP]
-    h[TAPE] = h[state + S_TAPE]
-    for i in range(n_configs(h, state)):
-        config = state + S_CONFIGS + 3 * i
-        stack = _finishing_stack(h, config)
-        if stack >= 0:
-            at = h[SP]
-            h[at], h[at + 1], h[at + 2] = h[config], h[config + 1], stack
-            h[SP] = at + 3
-    result = intern_state(h, base, h[state + S_ACCEPTING])
-    h[SP] = base - 2
-    if h[STATUS] == OK:
-        h[state + S_PRUNED] = result
-        if result > 0:
-            h[result + S_PRUNED] = result
-    return result
-
-
-@kernel("i8(i4[::1], i8)", entry=True)
-def has_words(h, rule):
-    """Whether a scope (its rule cell) can be finished at all."""
-    d = rule_start(h, rule)
-    return d != DEAD and scope_can_finish(h, d, 0)

@@ -11,6 +11,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, reduce
+from typing import Any
 
 from structgen.automata._chardfa_edges import is_anchored, search, strip_edges
 from structgen.automata._chardfa_minimal import Row, canonical
@@ -37,7 +38,7 @@ from structgen.errors import LimitExceeded
 __all__ = [
     "ANY_CHAR", "ANY_TEXT", "END", "EPSILON", "MAX_POSITIONS", "MAX_STATES", "NOTHING", "START",
     "Alternation", "Automaton", "Char", "CharDfa", "Concat", "Look", "Loop", "Node",
-    "accepts", "any_char", "any_text", "chars", "compile_regex", "complement", "concat", "difference", "from_strings",
+    "accepts", "all_but", "any_char", "any_text", "chars", "compile_regex", "complement", "concat", "difference", "from_strings",
     "from_transitions", "intersect", "is_anchored", "is_empty", "is_finite", "length_bounds", "literal", "none", "repeat", "search",
     "shortest", "star", "step", "strip_edges", "union", "words",
 ]  # fmt: skip
@@ -126,6 +127,7 @@ def chars(ranges: Ranges) -> CharDfa:
     return compile_regex(Char(ranges))
 
 
+@lru_cache(maxsize=4096)
 def literal(text: str) -> CharDfa:
     """Exactly this text (no text at all if it has a surrogate)."""
     return from_strings([text])
@@ -133,6 +135,28 @@ def literal(text: str) -> CharDfa:
 
 def from_strings(texts: Iterable[str], *, max_states: int = 100_000) -> CharDfa:
     """Exactly these texts: their trie, equal subtrees shared from the leaves up. Texts with surrogates match nothing."""
+    return _from_trie(_shared_trie(texts), -1, max_states)
+
+
+def all_but(texts: Iterable[str], *, max_states: int = 100_000) -> CharDfa:
+    """All texts except these: the complement of `from_strings`, without product and minimisation.
+
+    Every text but finitely many can still be reached from each state, so one further state, for all other texts, completes the
+    automaton, and the result is minimal.
+    """
+    states = _shared_trie(texts)
+    if states == [(False,)]:
+        return any_text()
+    others = len(states)
+    return _from_trie([*((not final, *edges) for final, *edges in states), (True,)], others, max_states)
+
+
+TrieState = tuple[Any, ...]
+"""Whether a text ends here, then pairs of a character and the next state."""
+
+
+def _shared_trie(texts: Iterable[str]) -> list[TrieState]:
+    """The states of the minimal automaton of these texts; the start is the last."""
     texts = list(texts)
     if sum(map(len, texts)) > MAX_LETTERS:
         raise LimitExceeded("characters in all", MAX_LETTERS, "a set of strings")
@@ -152,14 +176,69 @@ def from_strings(texts: Iterable[str], *, max_states: int = 100_000) -> CharDfa:
                 final.append(False)
             node = following
         final[node] = True
-    shared: dict[tuple[object, ...], int] = {}
+    states: dict[TrieState, int] = {}
     number = [0] * len(trie)
     for node in range(len(trie) - 1, -1, -1):  # children have greater numbers
-        key = (final[node], *sorted((char, number[child]) for char, child in trie[node].items()))
-        number[node] = shared.setdefault(key, len(shared))
-    letters = sorted({char for edges in trie for char in edges})
-    _check_size(len(shared), len(letters), max_states)
-    return _trie_table(letters, [(trie[node], final[node], number[node]) for node in range(len(trie))], number, len(shared))
+        state = (final[node], *sorted([(char, number[child]) for char, child in trie[node].items()]))
+        number[node] = states.setdefault(state, len(states))
+    return list(states)
+
+
+def _from_trie(states: list[TrieState], others: int, max_states: int) -> CharDfa:
+    """The automaton of these states, the start last but for ``others``, the state after all other characters (-1: none)."""
+    columns: dict[str, list[tuple[int, int]]] = {}
+    for source, (_, *edges) in enumerate(states):
+        for char, target in edges:
+            columns.setdefault(char, []).append((source, target))
+    _check_size(len(states), len(columns), max_states)
+    starts, classes, class_of, n_classes = _intervals({char: tuple(column) for char, column in columns.items()}, others >= 0)
+    default = [others] * n_classes
+    if others >= 0:
+        default[class_of[SURROGATES]] = -1
+    order = [len(states) - 1 if others < 0 else others - 1]
+    number = {order[0]: 0, -1: -1}
+    rows: list[list[int]] = []
+    for state in order:
+        row = default.copy()
+        for char, target in states[state][1:]:
+            row[class_of[char]] = target
+        rows.append(row)
+        for target in dict.fromkeys(row):
+            if target not in number:
+                number[target] = len(order)
+                order.append(target)
+    table = tuple([tuple([number[target] for target in row]) for row in rows])
+    return CharDfa(starts, classes, table, tuple([states[state][0] for state in order]))
+
+
+SURROGATES = "\ud800"
+"""Stands for all of them."""
+
+
+def _intervals(columns: dict[str, object], others: bool) -> tuple[tuple[int, ...], tuple[int, ...], dict[str, int], int]:
+    """Starts and classes of the intervals for these characters, the class of each character, and the number of classes:
+    characters with equal columns have one class, all without a column one more, surrogates are apart if these are wanted."""
+    if others:
+        columns = {**columns, SURROGATES: None}
+    starts: list[int] = []
+    classes: list[int] = []
+    number: dict[object, int] = {}
+
+    def append(start: int, column: object) -> None:
+        c = number.setdefault(column, len(number))
+        if not classes or classes[-1] != c:
+            starts.append(start)
+            classes.append(c)
+
+    end = 0
+    for char in sorted(columns):
+        if ord(char) > end:
+            append(end, ())
+        append(ord(char), columns[char])
+        end = 0xE000 if char == SURROGATES else ord(char) + 1
+    if end <= 0x10FFFF:
+        append(end, ())
+    return tuple(starts), tuple(classes), {char: number[column] for char, column in columns.items()}, len(number)
 
 
 def _check_size(n_states: int, n_letters: int, max_states: int) -> None:
@@ -169,33 +248,29 @@ def _check_size(n_states: int, n_letters: int, max_states: int) -> None:
         raise LimitExceeded("automaton states times letters", MAX_TABLE, "a set of strings")
 
 
-def _trie_table(letters: list[str], trie: list[tuple[dict[str, int], bool, int]], number: list[int], n_states: int) -> CharDfa:
-    """The root has the greatest number; the table begins with it."""
-    column = {char: c for c, char in enumerate(letters)}
-    rows = [[-1] * max(1, len(letters)) for _ in range(n_states)]
-    accepting = [False] * n_states
-    for edges, is_final, shared in trie:
-        state = n_states - 1 - shared
-        accepting[state] = is_final
-        for char, child in edges.items():
-            rows[state][column[char]] = n_states - 1 - number[child]
-    return _from_table([((ord(c), ord(c)),) for c in letters], rows, accepting, minimal=n_states > 1 or accepting[0])
-
-
-def _product(a: CharDfa, b: CharDfa, alive: Callable[[int, int], bool], accept: Callable[[bool, bool], bool], max_states: int) -> CharDfa:
-    """Both automata side by side; -1 is the state of one that has no transition left."""
+def _product(a: CharDfa, b: CharDfa, needed: tuple[bool, bool], accept: Callable[[bool, bool], bool], max_states: int) -> CharDfa:
+    """Both automata side by side, as long as those that are ``needed`` have a transition, or one of them. A pair of states p, q
+    is the number p * width + q, where the greatest p and q mean that no transition is left."""
     starts, pairs = _joint_classes(a, b)
     letters = list(dict.fromkeys(pairs))
     number = {pair: c for c, pair in enumerate(letters)}
-    rows_a, rows_b = [*a.table, (-1,) * len(a.table[0])], [*b.table, (-1,) * len(b.table[0])]
+    n, width = len(a.table), len(b.table) + 1
+    neither = n * width + width - 1
+    rows_a = _scaled([*a.table, (-1,) * len(a.table[0])], [c for c, _ in letters], width, -neither if needed[0] else n * width)
+    rows_b = _scaled([*b.table, (-1,) * len(b.table[0])], [d for _, d in letters], 1, -neither - 1 if needed[1] else width - 1)
     accept_a, accept_b = [*a.accepting, False], [*b.accepting, False]
 
-    def successors(state: tuple[int, int]) -> list[tuple[int, int] | None]:
-        row_a, row_b = rows_a[state[0]], rows_b[state[1]]
-        return [(p, q) if alive(p := row_a[c], q := row_b[d]) else None for c, d in letters]
+    def successors(state: int) -> list[int | None]:
+        p, q = divmod(state, width)
+        return [pair if 0 <= (pair := x + y) < neither else None for x, y in zip(rows_a[p], rows_b[q], strict=True)]
 
-    rows, accepting = crawl((0, 0), successors, lambda s: accept(accept_a[s[0]], accept_b[s[1]]), max_states)
+    rows, accepting = crawl(0, successors, lambda s: accept(accept_a[s // width], accept_b[s % width]), max_states)
     return CharDfa(*canonical(starts, [number[pair] for pair in pairs], rows, accepting))
+
+
+def _scaled(table: Sequence[Row], columns: list[int], factor: int, dead: int) -> list[list[int]]:
+    """The table by these columns, states multiplied by a factor."""
+    return [[row[c] * factor if row[c] >= 0 else dead for c in columns] for row in table]
 
 
 def _joint_classes(a: CharDfa, b: CharDfa) -> tuple[list[int], list[tuple[int, int]]]:
@@ -209,13 +284,13 @@ def intersect(a: CharDfa, b: CharDfa, *, max_states: int = MAX_STATES) -> CharDf
     """The texts in both languages."""
     if a == b:
         return a
-    return _product(a, b, lambda p, q: p >= 0 and q >= 0, lambda x, y: x and y, max_states)
+    return _product(a, b, (True, True), lambda x, y: x and y, max_states)
 
 
 @lru_cache(maxsize=512)
 def difference(a: CharDfa, b: CharDfa, *, max_states: int = MAX_STATES) -> CharDfa:
     """The texts in the first language but not in the second."""
-    return _product(a, b, lambda p, q: p >= 0, lambda x, y: x and not y, max_states)
+    return _product(a, b, (True, False), lambda x, y: x and not y, max_states)
 
 
 def complement(a: CharDfa) -> CharDfa:
@@ -231,7 +306,7 @@ def union(*languages: CharDfa, max_states: int = MAX_STATES) -> CharDfa:
 
 @lru_cache(maxsize=512)
 def _union(a: CharDfa, b: CharDfa, max_states: int) -> CharDfa:
-    return _product(a, b, lambda p, q: p >= 0 or q >= 0, lambda x, y: x or y, max_states)
+    return _product(a, b, (False, False), lambda x, y: x or y, max_states)
 
 
 def concat(*languages: CharDfa, max_states: int = MAX_STATES) -> CharDfa:
@@ -271,18 +346,31 @@ def accepts(a: CharDfa, text: str) -> bool:
 
 
 def is_finite(a: CharDfa) -> bool:
-    return _longest(a) is not None
+    return length_bounds(a)[1] is not None
 
 
+@lru_cache(maxsize=4096)
 def length_bounds(a: CharDfa) -> tuple[int, int | None]:
     """Number of characters of the shortest and of the longest text (None: no longest); (0, 0) for the empty language."""
-    found = shortest(a)
-    return (0, 0) if found is None else (len(found), _longest(a))
+    if is_empty(a):
+        return 0, 0
+    if any(state in row for state, row in enumerate(a.table)):  # every state is on the way to acceptance
+        return _shortest_length(a), None
+    return _shortest_length(a), _longest([set(row) - {-1} for row in a.table])
 
 
-def _longest(a: CharDfa) -> int | None:
-    """Length of the longest text, None if there is a cycle (every state is on the way to acceptance): Kahn's algorithm."""
-    targets = [set(row) - {-1} for row in a.table]
+def _shortest_length(a: CharDfa) -> int:
+    """Breadth first, level by level."""
+    length, level, seen = 0, {0}, {-1}
+    while not any(a.accepting[state] for state in level):
+        seen |= level
+        level = set().union(*(a.table[state] for state in level)) - seen
+        length += 1
+    return length
+
+
+def _longest(targets: list[set[int]]) -> int | None:
+    """Length of the longest text, None if there is a cycle: Kahn's algorithm."""
     n_before = [0] * len(targets)
     for following in targets:
         for state in following:
@@ -302,6 +390,7 @@ def shortest(a: CharDfa) -> str | None:
     """The first of the shortest texts, None if there is no text."""
     came: dict[int, tuple[int, str]] = {0: (0, "")}
     order = [0]
+    letters = list(zip(a.starts, a.classes, strict=True))
     for state in order:
         if a.accepting[state]:
             text = []
@@ -309,7 +398,7 @@ def shortest(a: CharDfa) -> str | None:
                 state, char = came[state]
                 text.append(char)
             return "".join(reversed(text))
-        for start, c in sorted(zip(a.starts, a.classes, strict=True)):
+        for start, c in letters:
             target = a.table[state][c]
             if target >= 0 and target not in came:
                 came[target] = (state, chr(start))

@@ -32,7 +32,7 @@ Words = npt.NDArray[np.int32]
 
 SCRATCH_WORDS, LIST_WORDS, VISITED_SLOTS = 1 << 21, 1 << 22, 1 << 17
 MARGIN = 1 << 22  # words a kernel may use after the point where it reports a full arena
-MAX_NAMES = 1 << 20  # more than this count as endless
+MAX_NAMES = (1 << 20) - 1  # more than this count as endless; lexemes cap their numbers of characters just above
 MAX_TOKENS = 1 << 24  # so that (state, token) packs into one integer
 FIRST_WORDS, MAX_WORDS = 1 << 26, (1 << 31) - (1 << 20)
 
@@ -53,7 +53,8 @@ class Engine:
         single = offsets[:-1][np.diff(offsets) == 1]
         self.byte_complete = len(np.unique(data[single])) == 256  # every byte is a token of its own
         self.lock = threading.RLock()
-        self.rules: WeakKeyDictionary[Rule, int] = WeakKeyDictionary()
+        self.rules: WeakKeyDictionary[Rule, tuple[int, int]] = WeakKeyDictionary()  # cell, and facts (see analysis)
+        self.texts: dict[str, int] = {}
         self.lexemes: dict[Any, int] = {}
         self.lexeme_rules: dict[Any, int] = {}
         self.scarce = False  # whether some grammar has a scope whose names may run out
@@ -93,18 +94,26 @@ class Engine:
 
     def write(self, values: Any) -> int:
         """Copy integers into the arena; their offset."""
-        flat = np.asarray(values, dtype=np.int64).ravel()
-        self.reserve(len(flat))
-        h = self.arena
-        at = int(h[A.TOP])
-        h[at : at + len(flat)] = flat
-        h[A.TOP] = at + len(flat)
+        flat = np.asarray(values, dtype=np.int32).ravel()
+        at = self.reserve(len(flat))
+        end = at + len(flat)
+        self.arena[at:end] = flat
+        self.arena[A.TOP] = end
         return at
 
-    def reserve(self, n: int) -> None:
-        """Make sure n words can be allocated."""
-        while int(self.arena[A.TOP]) + n > int(self.arena[A.LIMIT]):
+    def text(self, text: str) -> int:
+        """The offset of the characters of a text, each written once."""
+        at = self.texts.get(text)
+        if at is None:
+            at = self.texts[text] = self.write(list(map(ord, text)))
+        return at
+
+    def reserve(self, n: int) -> int:
+        """Make sure n words can be allocated; where they will be."""
+        top = int(self.arena[A.TOP])
+        while top + n > self.arena[A.LIMIT]:
             self._grow()
+        return top
 
     def _grow(self) -> None:
         old = self.arena
@@ -143,7 +152,7 @@ class Engine:
         """The state without what cannot be finished for want of names."""
         if state < 0 or not self.scarce:
             return state
-        from structgen.automata._scope_kernels import prune
+        from structgen.automata._prune_kernels import prune
 
         return self.call(prune, state)
 
@@ -185,7 +194,7 @@ class Engine:
 
     def can_finish(self, rule: int) -> bool:
         """Whether the scope that is this rule, of names that matter, can be finished at all."""
-        from structgen.automata._scope_kernels import has_words
+        from structgen.automata._prune_kernels import has_words
 
         self.scarce = True
         return bool(self.call(has_words, rule))

@@ -3,8 +3,6 @@
 An expression denotes a set of byte strings. Expressions are immutable values (hashable, compared by content), except
 `Rule`, which is a named hole that may be filled later so that grammars can be recursive; rules compare by identity.
 Sharing matters: equal lexemes (`Chars`, `Regular`, `Quoted`) are compiled once per process and share their masks.
-
-Invariant for front-ends: no left recursion through rules (a rule that can reach itself before consuming a byte).
 """
 
 from __future__ import annotations
@@ -110,10 +108,12 @@ class Item(Expr):
     order of keys and the spelling of strings) are not accepted again.
 
     Front-ends see to it that whatever was begun can become a value not used yet: ``value`` has one value only (then ``only`` is
-    a JSON text of it), or every beginning of it can go on in infinitely many ways."""
+    a JSON text of it), or every beginning of it can go on in infinitely many ways, or it is ``scarce``: then the machine looks
+    ahead. A scope with scarce items is a `Repeat` of items of one kind, its bounds those of the `Unique`, or demands none of them."""
 
     value: Expr
     only: str | None = None
+    scarce: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,18 +132,26 @@ class Unique(Expr):
 
 
 class Rule(Expr):
-    """A named expression, filled in once with `define`; calling it by reference allows recursion."""
+    """A named expression, filled in once with `define`; calling it by reference allows recursion of every kind.
 
-    __slots__ = ("__weakref__", "body", "name")
+    ``rewritten``: an expression of the same words that does not call the rule before something is read, where the body
+    does (see left_recursion); what is compiled is `definition`."""
+
+    __slots__ = ("__weakref__", "body", "name", "rewritten")
 
     def __init__(self, name: str, body: Expr | None = None) -> None:
         self.name = name
         self.body = body
+        self.rewritten: Expr | None = None
 
     def define(self, body: Expr) -> Rule:
         assert self.body is None, f"rule {self.name} is already defined"
         self.body = body
         return self
+
+    @property
+    def definition(self) -> Expr | None:
+        return self.rewritten or self.body
 
     def __repr__(self) -> str:
         return f"Rule({self.name!r})"

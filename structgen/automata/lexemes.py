@@ -7,6 +7,8 @@ in k, so a table over one pre-period and two periods answers every count.
 
 from __future__ import annotations
 
+from functools import lru_cache
+from itertools import accumulate, chain
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,48 +25,46 @@ __all__ = ["Bounds", "effective_bounds", "inexhaustible", "lexeme", "lexeme_rule
 
 Bounds = tuple[int, int]  # least and greatest number of characters, -1 for no greatest
 MAX_PERIOD = 20_000
-FREE_STARTS, FREE_CLASSES = (0, 0xD800, 0xE000), (0, 1, 0)
+SURROGATES = 0xD800
 
 
 def lexeme(engine: Engine, dfa: CharDfa | None, quoted: bool) -> int:
     """The lexeme block of this content (None: any characters)."""
+    from structgen.automata.chardfa import any_text
+
     key = (dfa, quoted)
     if key not in engine.lexemes:
-        if dfa is None:
-            block = _write(engine, FREE_STARTS, FREE_CLASSES, [[0, -1]], [True], quoted)
-        else:
-            block = _write(engine, dfa.starts, dfa.classes, dfa.table, dfa.accepting, quoted)
-        engine.lexemes[key] = block
+        engine.lexemes[key] = _write(engine, any_text() if dfa is None else dfa, quoted)
     return engine.lexemes[key]
 
 
-def _write(engine: Engine, starts: object, classes: object, table: object, accepting: object, quoted: bool) -> int:
-    start_array = np.asarray(starts, dtype=np.int64)
-    class_array = np.asarray(classes, dtype=np.int64)
-    delta = np.asarray(table, dtype=np.int64)
-    n_states, n_classes = delta.shape
-    accept = np.asarray(accepting, dtype=np.int64)
-    interval = np.searchsorted(start_array, np.arange(128), side="right") - 1
-    text_classes = np.unique(class_array[start_array != 0xD800]) if 0xD800 in start_array else np.unique(class_array)
-    loops = (delta[:, text_classes] == np.arange(n_states)[:, None]).all(axis=1) & (accept == 1)
-    wide = class_array[np.append(start_array[1:], S.MAX_CHAR + 1) > 128]
+def _write(engine: Engine, dfa: CharDfa, quoted: bool) -> int:
+    table, n_states, n_classes = dfa.table, len(dfa.table), len(dfa.table[0])
+    ends = [*dfa.starts[1:], S.MAX_CHAR + 1]
+    weights = [0] * n_classes
+    ascii_classes: list[int] = []
+    for start, end, c in zip(dfa.starts, ends, dfa.classes, strict=True):
+        weights[c] += end - start
+        ascii_classes += [c] * (min(end, 128) - start)
+    of_text = {c for start, c in zip(dfa.starts, dfa.classes, strict=True) if start != SURROGATES}
+    wide = {c for end, c in zip(ends, dfa.classes, strict=True) if end > 128}
+    free = [accepts and all(table[state][c] == state for c in of_text) for state, accepts in enumerate(dfa.accepting)]
+    flags = [accepts * S.Q_ACCEPT + is_free * S.Q_FREE for accepts, is_free in zip(dfa.accepting, free, strict=True)]
     block = [0] * S.L_SIZE
     block[S.L_QUOTED] = int(quoted)
-    block[S.L_N_INTERVALS] = len(start_array)
-    block[S.L_STARTS] = engine.write(start_array)
-    block[S.L_CLASSES] = engine.write(class_array)
+    block[S.L_N_INTERVALS] = len(dfa.starts)
     block[S.L_N_CLASSES] = n_classes
-    block[S.L_TABLE] = engine.write(delta)
-    block[S.L_FLAGS] = engine.write(accept * S.Q_ACCEPT + loops * S.Q_FREE)
-    block[S.L_ASCII] = engine.write(class_array[interval])
-    block[S.L_NON_ASCII] = int((delta[:, wide] >= 0).any())
-    block[S.L_NEAR_FREE] = int(quoted and bool(loops.any()))
+    block[S.L_TABLE] = engine.write(np.fromiter(chain.from_iterable(table), np.int32, n_states * n_classes))
+    block[S.L_NON_ASCII] = int(any(row[c] >= 0 for row in table for c in wide))
+    block[S.L_NEAR_FREE] = int(quoted and any(free))
     block[S.L_N_STATES] = n_states
-    sizes = np.diff(np.append(start_array, S.MAX_CHAR + 1))
-    block[S.L_WEIGHTS] = engine.write(np.minimum(np.bincount(class_array, weights=sizes, minlength=n_classes), 1 << 20))
+    at = engine.write([*dfa.starts, *dfa.classes, *flags, *ascii_classes, *(min(n, 1 << 20) for n in weights)])
+    lengths = (len(dfa.starts), len(dfa.classes), n_states, 128)
+    block[S.L_STARTS], block[S.L_CLASSES], block[S.L_FLAGS], block[S.L_ASCII], block[S.L_WEIGHTS] = accumulate(lengths, initial=at)
     return engine.write(block)
 
 
+@lru_cache(maxsize=4096)
 def effective_bounds(dfa: CharDfa | None, low: int, high: int | None) -> Bounds | None:
     """The bounds that matter for this content, None if no word satisfies them."""
     if dfa is not None:
@@ -72,13 +72,15 @@ def effective_bounds(dfa: CharDfa | None, low: int, high: int | None) -> Bounds 
 
         if is_empty(dfa):
             return None
+        if low == 0 and high is None:
+            return 0, -1
         shortest, longest = length_bounds(dfa)
         low = 0 if shortest >= low else low
         if high is not None and longest is not None and longest <= high:
             high = None
         if longest is not None and longest < low:
             return None
-        if high is not None and not _has_length(dfa, low, high):
+        if high is not None and (shortest > high or (low > 0 and not _has_length(dfa, low, high))):
             return None
     if high is not None and high < low:
         return None
@@ -112,15 +114,7 @@ def _has_length(dfa: CharDfa, low: int, high: int) -> bool:
 
 def inexhaustible(dfa: CharDfa | None) -> bool:
     """Whether every beginning of a word can go on for ever, so that a name not used yet always remains."""
-    if dfa is None:
-        return True
-    delta = np.asarray(dfa.table, dtype=np.int64)
-    endless: npt.NDArray[np.bool_] = np.ones(len(delta), dtype=bool)  # greatest fixpoint: states with a successor that is endless
-    while True:
-        now: npt.NDArray[np.bool_] = np.any(np.append(endless, False)[delta], axis=1)
-        if (now == endless).all():
-            return bool(endless.all())
-        endless = now
+    return dfa is None or all(max(row) >= 0 for row in dfa.table)
 
 
 def _bound_lengths(engine: Engine, block: int, dfa: CharDfa) -> None:

@@ -8,13 +8,17 @@ the depth of Python recursion is bounded whatever the grammar.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from functools import lru_cache
+from threading import Lock
+from typing import TYPE_CHECKING, Any
 
 from structgen.automata import _names_kernels as N
 from structgen.automata import _state_kernels as K
 from structgen.automata.analysis import Analysis
 from structgen.automata.chardfa import CharDfa, literal
 from structgen.automata.ir import EMPTY, Bytes, Chars, Choice, Expr, Item, Quoted, QuotedText, Regular, Repeat, Rule, Seq, Unique
+from structgen.automata.left_recursion import without_left_recursion
 from structgen.automata.lexemes import effective_bounds, inexhaustible, lexeme_rule
 from structgen.automata.utf8 import byte_sequences
 from structgen.errors import LimitExceeded, StructgenError, UnsatisfiableSchema
@@ -29,52 +33,75 @@ MAX_SCOPE_DEPTH = 200  # nesting of captured names, which cannot be outlined
 MAX_COUNTS = 1 << 16  # instructions of a repetition times numbers of rounds, where what was read does not determine their number
 UNROLL = 8  # repetitions of a single character up to this bound are unrolled
 
-Instruction = list[int]
+_one_at_a_time = Lock()  # rules may be shared by engines, and rewritten
+Place = int  # of an instruction in the code of a rule, in words
 
 
 def lower(engine: Engine, root: Expr) -> int:
     """Write the grammar into the engine's arena; the cell of its start rule.
 
-    Raises UnsatisfiableSchema if it has no words, StructgenError for left recursion or an undefined rule."""
-    with engine.lock:
-        return _Lowering(engine, root).run()
+    Raises UnsatisfiableSchema if it has no words, StructgenError for an undefined rule."""
+    impossible: set[int] = set()  # identities of the scopes that cannot be finished: found once they are written
+    with engine.lock, _one_at_a_time:
+        while (cell := _Lowering(engine, root, impossible).run()) is None:
+            pass
+        return cell
 
 
 class _Lowering:
-    def __init__(self, engine: Engine, root: Expr) -> None:
+    def __init__(self, engine: Engine, root: Expr, impossible: set[int]) -> None:
         self.engine = engine
         self.root = root
-        self.facts = Analysis(root)
+        self.impossible = impossible
+        self.facts = Analysis(root, engine.rules, impossible)
+        if self.facts.left_recursive:
+            for rule, definition in without_left_recursion(Analysis(root, {}, impossible)).items():
+                rule.rewritten = definition
+            self.facts = Analysis(root, engine.rules, impossible)
         self.cells: dict[int, int] = {}  # identity of an expression -> its rule cell
         self.queue: list[tuple[int, Expr]] = []
         self.named: list[Rule] = []
+        self.guarded: list[tuple[int, Unique]] = []  # cells of scopes whose names or items may run out, are required or are counted
 
-    def run(self) -> int:
+    def run(self) -> int | None:
+        """The cell of the start rule; None if scopes turn out to be impossible (which are noted), and all has to be written again."""
         if not self.facts.productive(self.root):
-            raise UnsatisfiableSchema("the constraint has no valid text at all")
+            why = ": a scope cannot have as many distinct names or items as it wants" if self.impossible else ""
+            raise UnsatisfiableSchema(f"the constraint has no valid text at all{why}")
         try:
             cell = self.cell(self.root)
             while self.queue:
                 rule_cell, expr = self.queue.pop()
                 _Body(self).write(rule_cell, expr)
+            unfinished = [scope for scope_cell, scope in self.guarded if not self.engine.can_finish(scope_cell)]
         except BaseException:
-            for rule in self.named:  # their cells may be unfinished
-                self.engine.rules.pop(rule, None)
+            self._forget()
             raise
-        return cell
+        if unfinished:
+            self._forget()
+            self.impossible.update(map(id, unfinished))
+        return None if unfinished else cell
+
+    def _forget(self) -> None:
+        """Rules whose cells may be unfinished, or not as they should be."""
+        for rule in self.named:
+            self.engine.rules.pop(rule, None)
 
     def cell(self, expr: Expr) -> int:
         """The rule cell of an expression of its own; its body is written later. Cells of `Rule` objects are kept."""
-        if isinstance(expr, Rule) and expr in self.engine.rules:
-            return self.engine.rules[expr]
-        if id(expr) not in self.cells:
-            cell = self.cells[id(expr)] = self.engine.new_rule()
-            self.queue.append((cell, expr))
-            if isinstance(expr, Rule):
-                self.engine.rules[expr] = cell
-                self.named.append(expr)
-        return self.cells[id(expr)]
+        key = id(expr)
+        if key not in self.cells:
+            known = self.engine.rules.get(expr) if isinstance(expr, Rule) else None
+            self.cells[key] = known[0] if known else self._new_cell(expr)
+        return self.cells[key]
 
+    def _new_cell(self, expr: Expr) -> int:
+        cell = self.engine.new_rule()
+        self.queue.append((cell, expr))
+        if isinstance(expr, Rule):
+            self.engine.rules[expr] = cell, self.facts.of(expr)
+            self.named.append(expr)
+        return cell
 
     def item_cell(self, item: Item) -> int:
         """The rule cell of an item with one value only, which it knows."""
@@ -88,13 +115,14 @@ class _Lowering:
 
 
 class _Body:
-    """The instructions of one rule while they are written. Targets are indices, made absolute at the end."""
+    """The instructions of one rule while they are written. Targets are places in the code, made absolute at the end."""
 
     def __init__(self, lowering: _Lowering) -> None:
         self.lowering = lowering
         self.facts = lowering.facts
         self.engine = lowering.engine
-        self.code: list[Instruction] = []
+        self.code: list[int] = []
+        self.targets: list[int] = []  # which words of the code are targets
         self.in_scope = False  # in the body of a `Unique`: what captures names must stay in this rule
         self.required: set[CharDfa | None] = set()  # the contents of the names that the scope wants
         self.limited = False  # whether the scope has a greatest number of names
@@ -102,8 +130,8 @@ class _Body:
 
     def write(self, cell: int, expr: Expr) -> None:
         if isinstance(expr, Rule):
-            assert expr.body is not None
-            expr = expr.body
+            assert expr.definition is not None
+            expr = expr.definition
         scope = expr if isinstance(expr, Unique) else None
         if scope is not None:
             expr, self.in_scope = scope.body, True
@@ -117,39 +145,49 @@ class _Body:
             self.emit(expr, 0)
         self._op(K.ACCEPT)
         guarded = scope is not None and self._guard(scope)
-        self.engine.reserve(len(self.code) * K.WIDTH)
-        base = self.engine.write([])
-        for op in self.code:
-            if op[0] in (K.JUMP, K.SPLIT, K.COUNT_START, K.COUNT_NEXT):
-                op[1] = base + K.WIDTH * op[1]
-            if op[0] == K.SPLIT:
-                op[2] = base + K.WIDTH * op[2]
+        base = self.engine.reserve(len(self.code))
+        for at in self.targets:
+            self.code[at] += base
         self.engine.write(self.code)
         self.engine.define_rule(cell, base)
-        if guarded and not self.engine.can_finish(cell):
-            raise UnsatisfiableSchema("a scope cannot have as many distinct names as it wants")
+        if scope is not None and guarded:
+            self.lowering.guarded.append((cell, scope))
 
     def _guard(self, scope: Unique) -> bool:
         """Give all instructions the record of a scope whose names may run out, are required or are counted."""
-        captures = {op[1]: op[2] for op in self.code if op[0] == K.CALL and op[2] & N.CAPTURE}
+        code = self.code
+        calls = (at for at in range(0, len(code), K.WIDTH) if code[at] == K.CALL)
+        captures = {code[at + 1]: code[at + 2] for at in calls if code[at + 2] & N.CAPTURE}
         scarce = any(capture & N.EXHAUSTIBLE for capture in captures.values())
-        if not (scarce or scope.required or scope.min or scope.max is not None):
+        items = any(code[at] == K.CALL and code[at + 2] & N.SCARCE for at in range(0, len(code), K.WIDTH))
+        if not (scarce or items or scope.required or scope.min or scope.max is not None):
             return False
         counts = [self.engine.n_words(cell) if capture & N.EXHAUSTIBLE else -1 for cell, capture in captures.items()]
-        total = -1 if -1 in counts else sum(counts)
+        total = -1 if items or -1 in counts else sum(counts)
         if len(captures) > 1 and not isinstance(scope.body, Repeat) and (total >= 0 or scope.max is not None):
             raise StructgenError("several kinds of distinct names in one scope, all of which may run out, want a plain repetition")
         names = sorted(map(self.engine.name, scope.required))
-        record = self.engine.write([scope.min, -1 if scope.max is None else scope.max, total, len(names), *names])
-        for op in self.code:
-            if op[0] in (K.CALL, K.BYTE, K.LITERAL, K.ACCEPT):
-                op[3] = record
+        record = self.engine.write([scope.min, -1 if scope.max is None else scope.max, total, items, len(names), *names])
+        for at in range(0, len(code), K.WIDTH):
+            if code[at] in (K.CALL, K.BYTE, K.LITERAL, K.ACCEPT):
+                code[at + 3] = record
         return True
 
-    def _op(self, op: int, a: int = 0, b: int = 0, c: int = 0) -> Instruction:
-        instruction = [op, a, b, c]
-        self.code.append(instruction)
-        return instruction
+    def _op(self, op: int, a: int = 0, b: int = 0, c: int = 0) -> Place:
+        place = len(self.code)
+        self.code += (op, a, b, c)
+        return place
+
+    def _split(self) -> Place:
+        """Two ways on: the next instruction, and one still to be said (`_lead`)."""
+        place = self._op(K.SPLIT)
+        self._lead(place, 1)
+        return place
+
+    def _lead(self, place: Place, operand: int, to: Place | None = None) -> None:
+        """Set a target of an instruction, normally to where the next one will be written."""
+        self.code[place + operand] = len(self.code) if to is None else to
+        self.targets.append(place + operand)
 
     def _call(self, cell: int, *, capture: int = 0, nullable: bool = False) -> None:
         self._op(K.CALL, cell, capture | (N.NULLABLE if nullable else 0))
@@ -159,64 +197,58 @@ class _Body:
         return self.in_scope and self.facts.capturing(expr)
 
     def emit(self, expr: Expr, depth: int) -> None:
-        if depth > MAX_SCOPE_DEPTH:
-            raise LimitExceeded("nesting inside a scope of distinct names", MAX_SCOPE_DEPTH)
         if depth > MAX_DEPTH and isinstance(expr, (Seq, Choice, Repeat)) and not self._names_stay(expr):
             self._call(self.lowering.cell(expr), nullable=self.facts.nullable(expr))
-        elif isinstance(expr, Bytes):
-            for b in expr.value:
-                self._op(K.BYTE, b, b)
-        elif isinstance(expr, Seq):
-            for item in expr.items:
-                self.emit(item, depth + 1)
-        elif isinstance(expr, Choice):
-            self._choice([item for item in expr.items if self.facts.productive(item)], depth)
-        elif isinstance(expr, QuotedText) and self.counting:
-            self._call(self.lowering.cell(expr))
-        elif isinstance(expr, QuotedText):
-            self._op(K.LITERAL, self.engine.write([ord(c) for c in expr.text]), len(expr.text))
-        elif isinstance(expr, Chars):
-            self._chars(expr)
-        elif isinstance(expr, Repeat):
-            self._repeat(expr, depth)
-        elif isinstance(expr, (Quoted, Regular)):
-            self._lexeme(expr)
-        elif isinstance(expr, Item):
-            self._item(expr)
-        elif isinstance(expr, (Rule, Unique)):
-            self._call(self.lowering.cell(expr), nullable=self.facts.nullable(expr))
+        elif depth > MAX_SCOPE_DEPTH:
+            raise LimitExceeded("nesting inside a scope of distinct names", MAX_SCOPE_DEPTH)
         else:
-            raise StructgenError(f"not a grammar expression: {expr!r}")
+            _EMIT[type(expr)](self, expr, depth)
 
-    def _choice(self, items: list[Expr], depth: int) -> None:
-        exits = []
-        for i, item in enumerate(items):
-            split = self._op(K.SPLIT, len(self.code) + 1) if i < len(items) - 1 else None
+    def _bytes(self, expr: Bytes, depth: int) -> None:
+        self.code += _spelled(tuple(zip(expr.value, expr.value, strict=True)))
+
+    def _seq(self, expr: Seq, depth: int) -> None:
+        for item in expr.items:
             self.emit(item, depth + 1)
-            if split is not None:
-                exits.append(self._op(K.JUMP))
-                split[2] = len(self.code)
-        for jump in exits:
-            jump[1] = len(self.code)
 
-    def _chars(self, expr: Chars) -> None:
-        sequences = byte_sequences(expr.ranges)
+    def _text(self, expr: QuotedText, depth: int) -> None:
+        if self.counting:
+            self._call(self.lowering.cell(expr))
+        else:
+            self._op(K.LITERAL, self.engine.text(expr.text), len(expr.text))
+
+    def _rule(self, expr: Rule | Unique, depth: int) -> None:
+        self._call(self.lowering.cell(expr), nullable=self.facts.nullable(expr))
+
+    def _choice(self, expr: Choice, depth: int) -> None:
+        *others, last = filter(self.facts.productive, expr.items)
         exits = []
-        for i, sequence in enumerate(sequences):
-            split = self._op(K.SPLIT, len(self.code) + 1) if i < len(sequences) - 1 else None
-            for low, high in sequence:
-                self._op(K.BYTE, low, high)
-            if split is not None:
-                exits.append(self._op(K.JUMP))
-                split[2] = len(self.code)
+        for item in others:
+            split = self._split()
+            self.emit(item, depth + 1)
+            exits.append(self._op(K.JUMP))
+            self._lead(split, 2)
+        self.emit(last, depth + 1)
         for jump in exits:
-            jump[1] = len(self.code)
+            self._lead(jump, 1)
 
-    def _lexeme(self, expr: Quoted | Regular) -> None:
-        if isinstance(expr, Regular):
-            cell = lexeme_rule(self.engine, expr.dfa, False, (0, -1))
-            self._call(cell, nullable=expr.dfa.accepting[0])
-            return
+    def _chars(self, expr: Chars, depth: int) -> None:
+        *others, last = byte_sequences(expr.ranges)
+        exits = []
+        for sequence in others:
+            split = self._split()
+            self.code += _spelled(tuple(sequence))
+            exits.append(self._op(K.JUMP))
+            self._lead(split, 2)
+        self.code += _spelled(tuple(last))
+        for jump in exits:
+            self._lead(jump, 1)
+
+    def _regular(self, expr: Regular, depth: int) -> None:
+        cell = lexeme_rule(self.engine, expr.dfa, False, (0, -1))
+        self._call(cell, nullable=expr.dfa.accepting[0])
+
+    def _quoted(self, expr: Quoted, depth: int) -> None:
         bounds = effective_bounds(expr.content, expr.min_length, expr.max_length)
         assert bounds is not None, "unproductive lexemes are dropped before"
         capture = 0
@@ -225,13 +257,15 @@ class _Body:
             capture = N.CAPTURE | (0 if free else N.EXHAUSTIBLE) | (N.REQUIRED if expr.content in self.required else 0)
         self._call(lexeme_rule(self.engine, expr.content, True, bounds), capture=capture)
 
-    def _item(self, expr: Item) -> None:
+    def _item(self, expr: Item, depth: int) -> None:
         cell, capture = self.lowering.cell(expr.value), 0
         if self.in_scope and expr.only is None:
             capture = N.ITEM
         elif self.in_scope:
             capture = N.ITEM | N.EXHAUSTIBLE
             cell = self.lowering.item_cell(expr)
+        if self.in_scope and expr.scarce:
+            capture |= N.EXHAUSTIBLE | N.SCARCE
         self._call(cell, capture=capture)
 
     def _is_inline(self, expr: Repeat) -> bool:
@@ -268,22 +302,22 @@ class _Body:
         splits = []
         for i in range(high):
             if i >= low:
-                splits.append(self._op(K.SPLIT, len(self.code) + 1))
+                splits.append(self._split())
             self.emit(item, depth + 1)
         for split in splits:
-            split[2] = len(self.code)
+            self._lead(split, 2)
 
     def _loop(self, expr: Repeat, depth: int) -> None:
-        skip = self._op(K.SPLIT, len(self.code) + 1) if expr.min == 0 else None
+        skip = self._split() if expr.min == 0 else None
         body = len(self.code)
         self.emit(expr.item, depth + 1)
-        again = self._op(K.SPLIT, len(self.code) + 1)
+        again = self._split()
         if expr.separator is not None:
             self.emit(expr.separator, depth + 1)
-        self._op(K.JUMP, body)
-        again[2] = len(self.code)
+        self._lead(self._op(K.JUMP), 1, body)
+        self._lead(again, 2)
         if skip is not None:
-            skip[2] = len(self.code)
+            self._lead(skip, 2)
 
     def _counted(self, expr: Repeat) -> None:
         """Rounds counted in the element, so nothing inside may use the element's progress: literals and inner counts are
@@ -307,15 +341,16 @@ class _Body:
             self._plain(expr.item)
         again = self._op(K.COUNT_NEXT, 0, low, high)
         leave = self._op(K.JUMP)
-        again[1] = len(self.code)
+        self._lead(again, 1)
         if expr.separator is not None:
             self._plain(expr.separator)
-        self._op(K.JUMP, body, K.CLOSING)
-        start[1] = leave[1] = len(self.code)
+        self._lead(self._op(K.JUMP, 0, K.CLOSING), 1, body)
+        self._lead(start, 1)
+        self._lead(leave, 1)
         self.counting = False
         if expr.max is not None and not expr.determined:  # how many counts may matter at once: see _state_kernels._drop_counts
             n_counts = min(expr.max, 2 * expr.max // (expr.max - expr.min + 1) + 2)
-            if n_counts * (len(self.code) - body) > MAX_COUNTS:
+            if n_counts * (len(self.code) - body) // K.WIDTH > MAX_COUNTS:
                 place = f"a repetition of {expr.min} to {expr.max} rounds, nearly an exact number"
                 raise LimitExceeded("instructions times possible counts", MAX_COUNTS, place)
 
@@ -324,3 +359,24 @@ class _Body:
             self.emit(expr, 0)
         else:
             self._call(self.lowering.cell(expr), nullable=self.facts.nullable(expr))
+
+
+@lru_cache(maxsize=4096)
+def _spelled(ranges: tuple[tuple[int, int], ...]) -> tuple[int, ...]:
+    """The code that reads a byte of each range."""
+    return tuple(word for low, high in ranges for word in (K.BYTE, low, high, 0))
+
+
+_EMIT: dict[type[Expr], Callable[[_Body, Any, int], None]] = {
+    Bytes: _Body._bytes,
+    Seq: _Body._seq,
+    Choice: _Body._choice,
+    QuotedText: _Body._text,
+    Chars: _Body._chars,
+    Repeat: _Body._repeat,
+    Quoted: _Body._quoted,
+    Regular: _Body._regular,
+    Item: _Body._item,
+    Rule: _Body._rule,
+    Unique: _Body._rule,
+}

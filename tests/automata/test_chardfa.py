@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from structgen.automata import chardfa, charset
+from structgen.automata import _chardfa_minimal, chardfa, charset
 from structgen.automata.chardfa import (
     ANY_CHAR,
     ANY_TEXT,
@@ -247,6 +247,30 @@ def test_the_simplest_languages() -> None:
     assert chardfa.repeat(chardfa.any_char(), 3, 2) == chardfa.none()
     assert chardfa.literal("\ud800") == chardfa.chars(((0xD800, 0xDFFF),)) == chardfa.none()
     assert not accepts(chardfa.any_text(), "a\udfff")
+
+
+@pytest.mark.parametrize(
+    "texts", [[], [""], ["a"], ["a", "b"], ["ab", "cb", ""], ["\ud800"], ["\ud7ff", "\ue000"], ["\x00", "\U0010ffff"], ["aa", "aab", "ba"]]
+)
+def test_all_but_a_list_is_the_complement_of_the_list(texts: list[str]) -> None:
+    found, expected = chardfa.all_but(texts), chardfa.complement(chardfa.from_strings(texts))
+    assert (found.starts, found.classes, found.table, found.accepting) == (
+        expected.starts,
+        expected.classes,
+        expected.table,
+        expected.accepting,
+    )
+
+
+def test_minimal_however_many_rounds_are_left_to_hopcroft(monkeypatch: pytest.MonkeyPatch) -> None:
+    n = 12
+    rows = [[(i + 1) % (2 * n), (3 * i) % (2 * n)] for i in range(2 * n)]  # states i and i + n are equal
+    accepting = [i % n == 0 for i in range(2 * n)]
+    expected = _chardfa_minimal.canonical([0, 97, 98], [-1, 0, 1], rows, accepting)
+    assert len(expected[2]) == n
+    for rounds in (1, 2, 3):
+        monkeypatch.setattr(_chardfa_minimal, "ROUNDS", rounds)
+        assert _chardfa_minimal.canonical([0, 97, 98], [-1, 0, 1], rows, accepting) == expected
 
 
 words = st.lists(st.text("ab\U0010ffff\u00e9", max_size=4), max_size=8)

@@ -31,17 +31,61 @@ SCHEMAS: list[dict[str, Any]] = [
     {"prefixItems": [{"type": "boolean"}, {"type": "boolean"}], "items": False},
     {"prefixItems": [{"type": "array"}, {}], "minItems": 2, "items": {"type": ["object", "string"]}},
 ]
+
+
+def closed(properties: dict[str, Any], **keywords: Any) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "additionalProperties": False, **keywords}
+
+
+BOOLEAN, NULL = {"type": "boolean"}, {"type": "null"}
+SCARCE: list[dict[str, Any]] = [
+    {"items": closed({"a": BOOLEAN})},
+    {"items": closed({"a": BOOLEAN}, required=["a"]), "minItems": 2},
+    {"items": closed({"a": BOOLEAN, "b": NULL}, required=["b"])},
+    {"items": closed({"a": BOOLEAN, "b": NULL}, required=["b"]), "minItems": 3},
+    {"items": closed({"a": BOOLEAN, "b": NULL}, maxProperties=1)},
+    {"items": {"type": "integer", "minimum": 1, "maximum": 3}},
+    {"items": {"type": "integer", "minimum": 9, "maximum": 11}, "maxItems": 2},
+    {"items": {"type": "integer", "minimum": -1, "maximum": 1}},
+    {"items": {"type": "number", "minimum": 1, "maximum": 1.2}},
+    {"items": {"type": "array", "items": BOOLEAN, "maxItems": 1}},
+    {"items": {"type": "array", "items": BOOLEAN, "maxItems": 2, "uniqueItems": True}},
+    {"items": {"type": "array", "items": closed({"a": BOOLEAN}, required=["a"]), "maxItems": 2, "uniqueItems": True}},
+    {"items": {"anyOf": [BOOLEAN, closed({"a": BOOLEAN}, required=["a"])]}},
+    {"items": {"anyOf": [closed({"a": BOOLEAN}, required=["a"]), closed({"a": {"const": True}}), {"const": "x"}]}},
+    {"items": {"anyOf": [{"type": "string", "pattern": "^[ab]?$"}, NULL]}},
+    {"items": {"anyOf": [{"type": "string", "pattern": '^["\\\\]$'}, NULL]}},
+    {"items": False, "prefixItems": [BOOLEAN, {"const": True}]},
+    {"items": BOOLEAN, "prefixItems": [BOOLEAN, {"const": True}]},
+    {"items": BOOLEAN, "prefixItems": [NULL]},
+    {"items": closed({"a": BOOLEAN}), "prefixItems": [closed({"a": BOOLEAN}), BOOLEAN]},
+    {"items": closed({"a": BOOLEAN}), "prefixItems": [NULL, BOOLEAN], "minItems": 2},
+]
+"""Arrays of few values, some of which have beginnings that can be finished in few ways."""
+MIXED: list[dict[str, Any]] = [
+    {"items": closed({"a": {}, "b": BOOLEAN})},
+    {"items": closed({"a": {}, "b": BOOLEAN}, required=["b"]), "minItems": 2},
+    {"items": closed({"a": {"type": ["string", "null"]}})},
+    {"items": {"type": "object", "properties": {"a": BOOLEAN}, "additionalProperties": {"type": "integer", "minimum": 1}}},
+    {"items": {"anyOf": [BOOLEAN, {"type": "array", "items": {"$ref": "#/items"}, "minItems": 1, "maxItems": 2}]}},
+    {"items": {"anyOf": [{"type": "array", "items": closed({"a": {}}), "uniqueItems": True}, {"maxLength": 1}]}},
+    {"items": {"type": "integer", "minimum": 1, "maximum": 65535}},
+    {"items": {"type": "number", "minimum": 0, "maximum": 2.5}},
+    {"items": closed({"a": {"type": "string", "pattern": "^[ab]+$"}, "b": BOOLEAN}, required=["a"])},
+    {"items": closed({"a": {"type": "string", "pattern": "^[ab]+1?$"}}, required=["a"])},
+]
+"""Arrays of items of which some beginnings run out and others do not."""
 REFUSED: list[dict[str, Any]] = [
     {"contains": {"type": "null"}},
-    {"items": {"type": "object", "properties": {"a": {"type": "boolean"}}, "additionalProperties": False}},
-    {"prefixItems": [{"type": "boolean"}, {"const": True}]},
-    {"prefixItems": [{"type": "string"}], "items": {"type": "boolean"}},
+    {"prefixItems": [BOOLEAN, {"const": True}], "minItems": 2},
+    {"prefixItems": [{"type": "string"}], "items": BOOLEAN, "minItems": 2},
+    {"items": closed({"a": BOOLEAN}), "minItems": 101},
 ]
 VALUES: list[Any] = [
     *(None, True, False, 0, 1, 1.0, 2, 10, 2.5, 1e1, -0.0, "a", "b", "", "1"),
     *([], [1], [1.0], [True], [[1]], {}, {"a": 1}, {"a": 1.0}, {"a": 1, "b": 2}, {"b": 2, "a": 1}, {"a": []}),
 ]
-LONGER = ['"a', 'a"', "1,", "[1", "1]", "tr", "ue", "e,", "e]", "[]", "{}", "},{", "],["]
+LONGER = [",\n", '"a', 'a"', "1,", "[1", "1]", "tr", "ue", "e,", "e]", "[]", "{}", "},{", "],["]
 TOKENS = [*(bytes([i]) for i in range(256)), *(token.encode() for token in LONGER), b""]
 EOS = len(TOKENS) - 1
 
@@ -59,7 +103,7 @@ def judge(schema: dict[str, Any]) -> Any:
     return jsonschema.Draft202012Validator({"uniqueItems": True, **schema})
 
 
-@pytest.mark.parametrize("schema", SCHEMAS, ids=json.dumps)
+@pytest.mark.parametrize("schema", SCHEMAS + SCARCE + MIXED, ids=json.dumps)
 def test_arrays_are_accepted_exactly_if_their_items_differ(schema: dict[str, Any], vocabulary: Any) -> None:
     automaton, validator, random = unique(schema, vocabulary), judge(schema), Random(1)
     arrays: list[Any] = [[], *([v] for v in VALUES), *map(list, itertools.product(VALUES, repeat=2))]
@@ -68,7 +112,85 @@ def test_arrays_are_accepted_exactly_if_their_items_differ(schema: dict[str, Any
         assert automaton.accepts(json.dumps(value)) == validator.is_valid(value), value
 
 
-@pytest.mark.parametrize("schema", SCHEMAS, ids=json.dumps)
+LIMITS = {"max_integer_digits": 3, "max_fraction_digits": 1, "max_exponent": 0, "string_length": 1}
+SPARED = set(b"\\ \n\r\t")  # spellings left out
+
+
+def item_texts(schema: Any, vocabulary: Any) -> dict[bytes, str]:
+    """The texts of the values of a schema that has few, without escapes, each with a text of its value."""
+    automaton = compact(schema, vocabulary)
+    found, todo = {}, [(automaton.initial, b"")]
+    while todo:
+        state, text = todo.pop()
+        if automaton.is_accepting(state):
+            found[text] = canonical(text)
+        todo += [(automaton.advance_bytes(state, bytes([b])), text + bytes([b])) for b in automaton.next_bytes(state) if b not in SPARED]
+        assert len(found) < 100
+    return found
+
+
+def canonical(text: bytes) -> str:
+    """A text that equal values share."""
+    return json.dumps(json.loads(text, parse_int=number, parse_float=number), sort_keys=True)
+
+
+def number(digits: str) -> float:
+    return float(digits) + 0.0  # there is no -0 in JSON Schema
+
+
+def compact(schema: Any, vocabulary: Any) -> Any:
+    return sg.compile(sg.json_schema(schema, property_order="any", whitespace="compact", limits=LIMITS), vocabulary)
+
+
+@pytest.mark.parametrize("schema", [s for s in SCARCE if "\\" not in json.dumps(s)], ids=json.dumps)
+def test_what_may_follow_is_exactly_what_leads_to_an_array(schema: dict[str, Any], vocabulary: Any) -> None:
+    """All texts of all arrays of few values: after each prefix, the bytes of those arrays that begin with it."""
+    automaton = compact({"type": "array", "uniqueItems": True, **schema}, vocabulary)
+    tail = item_texts(schema["items"], vocabulary) if schema["items"] else {}
+    prefix = [item_texts(item, vocabulary) for item in schema.get("prefixItems", [])]
+    least, most = schema.get("minItems", 0), schema.get("maxItems", 9)
+
+    def unused(position: int, used: frozenset[str]) -> dict[bytes, str]:
+        texts = prefix[position] if position < len(prefix) else tail
+        return {text: value for text, value in texts.items() if value not in used} if position < most else {}
+
+    def check(state: int, position: int, used: frozenset[str], before: bytes) -> None:
+        items = unused(position, used)
+        states = {b"": state}
+        for begun in sorted({text[:n] for text in items for n in range(len(text) + 1)}, key=len):
+            if begun:
+                states[begun] = automaton.advance_bytes(states[begun[:-1]], begun[-1:])
+            expected = {text[len(begun)] for text in items if text.startswith(begun) and text != begun}
+            if begun in items:
+                expected |= {*b","} if unused(position + 1, used | {items[begun]}) else set()
+            if position + 1 >= least if begun in items else position == least == 0 and not begun:
+                expected |= {*b"]"}
+            assert set(automaton.next_bytes(states[begun])) - SPARED == expected, before + begun
+        for text, value in items.items():
+            if len(before) < 40 and unused(position + 1, used | {value}):
+                check(automaton.advance_bytes(states[text], b","), position + 1, used | {value}, before + text + b",")
+
+    check(automaton.advance_bytes(automaton.initial, b"["), 0, frozenset(), b"[")
+
+
+@pytest.mark.parametrize("whitespace", ["one-space", "any", {"indent": 2}], ids=str)
+def test_looking_ahead_knows_all_layouts(whitespace: Any, vocabulary: Any) -> None:
+    schema = {"type": "array", "uniqueItems": True, "items": closed({"a": BOOLEAN, "b": NULL}, required=["a"])}
+    automaton = sg.compile(sg.json_schema(schema, property_order="any", whitespace=whitespace), vocabulary)
+    values = [{"a": True}, {"a": False}, {"a": True, "b": None}, {"a": False, "b": None}]
+    text = json.dumps(values, indent=whitespace["indent"]) if isinstance(whitespace, dict) else json.dumps(values)
+    assert automaton.accepts(text)
+    last = automaton.advance_bytes(automaton.initial, text[: text.rindex("}") + 1].encode())
+    assert automaton.advance_bytes(last, b",") == automaton.dead
+    assert automaton.accepts(text.replace("false", "true", 1)) is False
+
+
+def test_more_items_than_there_are_values_are_unsatisfiable(vocabulary: Any) -> None:
+    with pytest.raises(sg.UnsatisfiableSchema):
+        unique({"items": closed({"a": BOOLEAN}), "minItems": 4}, vocabulary)
+
+
+@pytest.mark.parametrize("schema", SCHEMAS + SCARCE + MIXED, ids=json.dumps)
 def test_masks_are_exact_and_lead_to_an_end(schema: dict[str, Any], vocabulary: Any) -> None:
     automaton, validator = unique(schema, vocabulary), judge(schema)
     check_walks(automaton, TOKENS, b'ab"[]{},1tfn', validator.is_valid, Random(2), 8, 30)

@@ -1,7 +1,8 @@
 """The items of an array: by position for the prefix, counted repetition for the tail, a product of counters for ``contains``.
 
-``uniqueItems`` is enforced by an `ir.Unique` scope of captured strings, as for keys, or of `ir.Item`s, where no beginning of an item
-is a dead end: an item is one of some single values, or of a kind that never runs out; elsewhere it is refused.
+``uniqueItems`` is enforced by an `ir.Unique` scope of captured strings, as for keys, or of `ir.Item`s: an item is one of some single
+values, of a kind that never runs out, or of one that may run out (scarce), for which the machine looks ahead. It looks one item
+ahead, so where more items are demanded, they must be of one kind.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ MAX_UNIQUE = 1000
 """Most single values among items that must differ."""
 MAX_PREFIX = 50
 """Most items by position among items that must differ."""
+MAX_DEMANDED = 100
+"""Most items demanded of a kind that may run out."""
 ZERO = Fraction(0)
 RULE_EVERY = 8
 """Nesting depth of expressions after which a rule is inserted."""
@@ -65,6 +68,7 @@ class _Body:
     def __init__(self, lowering: Lowering, shape: ArrayShape, depth: int) -> None:
         self.lowering, self.shape, self.depth = lowering, shape, depth
         self.formulas = lowering.formulas
+        self.bounds: tuple[int, int | None] = 0, None  # that the scope of unique items keeps itself
         self.comma = lowering.layout.comma(depth)
         self.close = ir.Seq((lowering.layout.closing(depth), ir.Bytes(b"]")))
 
@@ -173,7 +177,8 @@ class _Body:
         rest = self._unique_tail(n)
         for i in range(n - 1, -1, -1):
             rest = self._then(i, self._unique_item(i), rest)
-        return None if rest is None else ir.Seq((ir.Unique(rest), self.close))
+        low, high = self.bounds
+        return None if rest is None else ir.Seq((ir.Unique(rest, min=low, max=high), self.close))
 
     def _not_unique(self, why: str) -> UnsupportedSchema:
         return UnsupportedSchema(f"uniqueItems {why} cannot be enforced yet", keyword="uniqueItems", pointer=self.shape.unique)
@@ -202,14 +207,16 @@ class _Body:
         return ir.Seq((_either(items), _either(after))) if items and after else None
 
     def _unique_item(self, i: int) -> list[ir.Expr]:
-        """Item i of the prefix, which must have a value left whatever the items before it are."""
+        """Item i of the prefix; one that is demanded must have a value left whatever the items before it are."""
         formula = self.shape.prefix[i]
         if self.lowering.normaliser.is_empty(formula):
             return []
-        few, endless = self._items(formula)
-        if endless is None and len(few) <= i:
-            raise self._not_unique("where an item by position has few values")
-        return few if endless is None else [*few, endless]
+        items = self._items(formula)
+        if items.scarce or (items.rest is None and len(items.few) <= i):
+            if self.shape.min > i:
+                raise self._not_unique("where an item by position has few values")
+            items = items.looked_after()
+        return items.all()
 
     def _unique_tail(self, n: int) -> ir.Expr | None:
         """One or more items after the first n."""
@@ -217,26 +224,46 @@ class _Body:
         formula = self.shape.tail or self.formulas.true
         if (high is not None and high < low) or self.lowering.normaliser.is_empty(formula):
             return None
-        few, endless = self._items(formula)
-        if endless is None:
-            if n:
+        items = self._items(formula)
+        if items.scarce or (items.rest is None and n):
+            if n and self.shape.min > n:
                 raise self._not_unique("where items by position are followed by items with few values")
-            high = least_upper(high, len(few))
+            if low > MAX_DEMANDED:
+                raise self._not_unique(f"for more than {MAX_DEMANDED} items with few values")
+            self.bounds = low if n == 0 else 0, self.shape.max
+            return ir.Repeat(_either(items.looked_after().all()), 1, None, self.comma)
+        if items.rest is None:
+            high = least_upper(high, len(items.few))
         if high is not None and high < low:
             return None
-        return ir.Repeat(_either(few if endless is None else [*few, endless]), low, high, self.comma, determined=True)
+        return ir.Repeat(_either(items.all()), low, high, self.comma, determined=True)
 
-    def _items(self, formula: Formula) -> tuple[list[ir.Expr], ir.Expr | None]:
-        """The items that satisfy a formula: those with a value of their own, and the others, which never run out."""
+    def _items(self, formula: Formula) -> _Items:
+        """The items that satisfy a formula."""
         lowering = self.lowering
         norm, depth = lowering.normaliser.norm(formula), lowering.below(self.depth)
         few, rest = values_apart(norm)
         if len(few) > MAX_UNIQUE:
             raise self._not_unique(f"for more than {MAX_UNIQUE} single values")
-        if not all(endless(lowering, shape) for shapes in rest[1:] for shape in shapes):
-            raise self._not_unique("for values of which some, once begun, can only be finished in few ways")
-        items: list[ir.Expr] = [ir.Item(lowering.of_norm(one, depth, formula.pointer), text) for text, one in few.items()]
-        return items, ir.Item(lowering.of_norm(rest, depth, formula.pointer)) if any(rest) else None
+        scarce = not all(endless(lowering, shape) for shapes in rest[1:] for shape in shapes)
+        single = tuple(ir.Item(lowering.of_norm(one, depth, formula.pointer), text) for text, one in few.items())
+        return _Items(single, ir.Item(lowering.of_norm(rest, depth, formula.pointer)) if any(rest) else None, scarce)
+
+
+class _Items(NamedTuple):
+    """Items that must differ: those with a value of their own, and the others; ``scarce``: of these, a beginning may run out."""
+
+    few: tuple[ir.Item, ...]
+    rest: ir.Item | None
+    scarce: bool
+
+    def looked_after(self) -> _Items:
+        """The same, so that the machine looks ahead."""
+        few = tuple(replace(item, scarce=True) for item in self.few)
+        return _Items(few, self.rest and replace(self.rest, scarce=True), self.scarce)
+
+    def all(self) -> list[ir.Expr]:
+        return [*self.few, *([self.rest] if self.rest else [])]
 
 
 def values_apart(norm: Norm) -> tuple[dict[str, Norm], Norm]:

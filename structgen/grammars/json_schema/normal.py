@@ -15,7 +15,7 @@ from structgen.errors import LimitExceeded, StructgenError, UnsupportedSchema
 
 from .exclusive import exactly_one
 from .formulas import ARRAY, BOOLEAN, FALSE, NULL, NUMBER, OBJECT, STRING, TRUE, And, Formula, Formulas, Kinds, Leaf, Not, OneOf, Or, Ref
-from .shapes import ArrayShape, NumberShape, ObjectShape, StringShape
+from .shapes import ArrayShape, NumberShape, ObjectClause, ObjectShape, StringShape
 from .texts import text_is_empty
 
 __all__ = ["ANYTHING", "NOTHING", "SCALARS", "Norm", "Normaliser"]
@@ -188,15 +188,23 @@ class Normaliser:
 
     def _without_redundant(self, shape: ObjectShape) -> ObjectShape:
         """The same shape without clauses on one property that its other clauses imply (as arise from negation)."""
-        clauses = list(shape.clauses)
+        if len(shape.clauses) < 2:
+            return shape
+        general: list[ObjectClause] = []  # clauses that may speak of any property
+        by_name: dict[str, list[ObjectClause]] = {}
         for clause in shape.clauses:
-            if clause.is_single(self.formulas) and len(clauses) > 1:
-                ((name, formula),) = clause.properties.items()
-                others = replace(shape, clauses=tuple(c for c in clauses if c is not clause))
-                value = others.value(name, self.formulas)
+            singles = by_name.setdefault(next(iter(clause.properties)), []) if clause.is_single(self.formulas) else general
+            singles.append(clause)
+        redundant: set[ObjectClause] = set()
+        for name, singles in by_name.items():
+            for clause in singles:
+                others = ObjectShape((*general, *(c for c in singles if c is not clause and c not in redundant)))
+                value, formula = others.value(name, self.formulas), clause.properties[name]
                 if value is formula or self.is_empty(self.formulas.all_of((value, self.formulas.negate(formula)))):
-                    clauses.remove(clause)
-        return shape if len(clauses) == len(shape.clauses) else replace(shape, clauses=tuple(clauses))
+                    redundant.add(clause)
+        if len(redundant) == len(shape.clauses):
+            redundant.remove(shape.clauses[-1])
+        return replace(shape, clauses=tuple(c for c in shape.clauses if c not in redundant)) if redundant else shape
 
     # -- emptiness ------------------------------------------------------------------------------------------------------------
 

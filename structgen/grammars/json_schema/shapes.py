@@ -377,7 +377,7 @@ class ObjectShape:
 
     def complement(self, formulas: Formulas) -> Iterable[ObjectShape]:
         for clause in self.clauses:
-            yield from _clause_complement(clause, self.required, formulas)
+            yield from _clause_complement(clause, frozenset(self.required), formulas)
         for name in self.required:
             if not any(clause.properties.get(name, formulas.true) is not formulas.true for clause in self.clauses):
                 yield ObjectShape((formulas.clause({name: formulas.false}),))
@@ -390,7 +390,7 @@ class ObjectShape:
         assert not self.some, "only shapes as schemas write them are complemented, and those have no `some`"
 
 
-def _clause_complement(clause: ObjectClause, required: tuple[str, ...], formulas: Formulas) -> Iterable[ObjectShape]:
+def _clause_complement(clause: ObjectClause, required: frozenset[str], formulas: Formulas) -> Iterable[ObjectShape]:
     """Objects that break the clause; where a property is required, also those without it."""
     for name, formula in clause.properties.items():
         if formula is not formulas.true:

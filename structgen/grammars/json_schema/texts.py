@@ -22,7 +22,7 @@ __all__ = ["finite_words", "n_texts", "string_expr", "text_is_empty", "text_lang
 def text_language(languages: frozenset[Language], excluded: frozenset[Language]) -> CharDfa | None:
     """The strings in all ``languages`` and in none of ``excluded``; None means any string."""
     if not languages and excluded and all(language.words is not None for language in excluded):
-        return all_but(frozenset().union(*(language.words or () for language in excluded)))
+        return _all_but(frozenset().union(*(language.words or () for language in excluded)))
     dfa: CharDfa | None = None
     for language in sorted(languages, key=lambda item: len(item.dfa.table)):
         dfa = language.dfa if dfa is None else chardfa.intersect(dfa, language.dfa)
@@ -32,46 +32,8 @@ def text_language(languages: frozenset[Language], excluded: frozenset[Language])
 
 
 @lru_cache(maxsize=1024)
-def all_but(words: frozenset[str]) -> CharDfa:
-    """All strings except these: what `chardfa.complement` gives, without its product and minimisation.
-
-    Every string but finitely many can still be reached from each state, so one further state, for all other strings, completes
-    the automaton of the words, and the result is minimal. What remains is to number it canonically.
-    """
-    dfa = chardfa.from_strings(sorted(words))
-    starts, classes = _with_surrogates_apart(dfa)
-    letters = list(dict.fromkeys(classes))  # classes in the order of their first interval
-    n = len(dfa.table)
-    rows = [[-1 if c < 0 else target if (target := row[c]) >= 0 else n for c in letters] for row in dfa.table]
-    rows.append([-1 if c < 0 else n for c in letters])
-    order = [0]
-    number = {-1: -1, 0: 0}
-    for state in order:
-        for target in rows[state]:
-            if target not in number:
-                number[target] = len(order)
-                order.append(target)
-    accepting = (*(not accepts for accepts in dfa.accepting), True)
-    column = {c: i for i, c in enumerate(letters)}
-    return CharDfa(
-        starts,
-        tuple(column[c] for c in classes),
-        tuple(tuple(number[target] for target in rows[state]) for state in order),
-        tuple(accepting[state] for state in order),
-    )
-
-
-def _with_surrogates_apart(dfa: CharDfa) -> tuple[tuple[int, ...], list[int]]:
-    """The intervals of a finite language, the surrogates as one of class -1."""
-    starts: list[int] = []
-    classes: list[int] = []
-    ends = (*dfa.starts[1:], 0x110000)
-    for start, end, c in zip(dfa.starts, ends, dfa.classes, strict=True):
-        for low, high, cls in ((start, min(end, 0xD800), c), (max(start, 0xD800), min(end, 0xE000), -1), (max(start, 0xE000), end, c)):
-            if low < high and (not classes or classes[-1] != cls):
-                starts.append(low)
-                classes.append(cls)
-    return tuple(starts), classes
+def _all_but(words: frozenset[str]) -> CharDfa:
+    return chardfa.all_but(sorted(words))
 
 
 def text_is_empty(shape: StringShape) -> bool:
@@ -177,6 +139,7 @@ def _finite(shape: StringShape) -> CharDfa | None:
     return dfa if chardfa.is_finite(dfa) else None
 
 
+@lru_cache(maxsize=1024)
 def _count(dfa: CharDfa) -> int:
     """Number of accepted strings of a finite language."""
     ends = (*dfa.starts[1:], 0x110000)
