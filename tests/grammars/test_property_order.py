@@ -39,6 +39,40 @@ SCHEMAS: list[dict[str, Any]] = [
     {"oneOf": [{"required": ["a"]}, {"required": ["b"]}]},
     {"properties": {"a": {"properties": PAIR, "required": ["b"], "additionalProperties": False}}, "required": ["a"]},
 ]
+TEXT = {"type": "string"}
+CLOSED_A, CLOSED_B = ({"properties": {name: INTEGER}, "additionalProperties": False} for name in "ab")
+TEXTS, OBJECTS = ({"additionalProperties": value} for value in (TEXT, {"type": "object"}))
+NOT_NUMBERS = {"not": {"additionalProperties": {"type": "number"}}}
+FEW = {"properties": {**PAIR, "c": {}}, "additionalProperties": False}
+SOME_OF_FEW = {"not": {"properties": PAIR, "additionalProperties": False}}
+DEMANDS: list[dict[str, Any]] = [
+    {"oneOf": [CLOSED_A, CLOSED_B]},  # {} is valid in both
+    {"oneOf": [CLOSED_A, CLOSED_B, {"properties": PAIR, "additionalProperties": False}]},
+    {"oneOf": [{"properties": {**PAIR, name: TEXT}, "additionalProperties": False} for name in "abc"]},
+    {"oneOf": [{"properties": {name: {}}, "additionalProperties": False} for name in ["a", "b", "c", "d", "e", "f"]]},
+    {"enum": [{"a": 1, "b": "x"}, {"a": 1}, {}], "not": {"patternProperties": {"^b": INTEGER}}},
+    {**FEW, "not": {"patternProperties": {"^[ab]$": {"const": 1}}}},
+    {**FEW, "not": {"patternProperties": {"^[ab]$": False}}, "maxProperties": 2, "required": ["c"]},
+    {**FEW, "allOf": [{"not": {"patternProperties": {f"^[{few}]$": False}}} for few in ("ab", "bc", "ac")], "maxProperties": 2},
+    {**FEW, "allOf": [{"not": {"propertyNames": {"not": {"enum": few}}}} for few in (["a", "b"], ["b", "c"])], "maxProperties": 1},
+    {**FEW, "allOf": [{"not": {"patternProperties": {".": {"const": value}}}} for value in (1, "x")], "minProperties": 2},
+    {"not": {"propertyNames": {"not": {"const": "a"}}}},
+    {"not": {"propertyNames": {"not": {"enum": ["a", "zz"]}}}, "properties": {"a": INTEGER}, "maxProperties": 2},
+    {**SOME_OF_FEW, "maxProperties": 1},
+    {**SOME_OF_FEW, "maxProperties": 2, "required": ["a"]},
+    {**SOME_OF_FEW, "maxProperties": 3, "required": ["a"], "minProperties": 2},
+    {**NOT_NUMBERS, "maxProperties": 1},
+    {**NOT_NUMBERS, "maxProperties": 3, "properties": {"b": {}}},
+    {**NOT_NUMBERS, "maxProperties": 2, "required": ["c"], "properties": {"c": INTEGER}},
+    {"allOf": [{"not": TEXTS}, {"not": OBJECTS}], "maxProperties": 2},
+    {"allOf": [{"not": TEXTS}, {"not": OBJECTS}], "minProperties": 3, "maxProperties": 3},
+    {"allOf": [NOT_NUMBERS, {"not": TEXTS}], "maxProperties": 3, "required": ["b"]},
+    {"allOf": [NOT_NUMBERS, {"not": {"patternProperties": {"^z": TEXT}}}], "properties": {"zz": {}}},
+    {"propertyNames": {"maxLength": 1}, "not": {"propertyNames": {"enum": ["a", "b"]}}, "maxProperties": 2},
+    {"propertyNames": {"pattern": "^..?$"}, "allOf": [{"not": {"patternProperties": {z: False}}} for z in ("z$", "^z")]},
+    {"anyOf": [{"required": ["a", "b"], "maxProperties": 1}, {"required": ["c"]}]},
+]
+SCHEMAS += DEMANDS
 NAMES = ["a", "b", "c", "zz"]
 TOKENS = [*(bytes([i]) for i in range(256)), b'"a', b'a"', b'":', b"1,", b"1}", b'"}', b'","', b'{"', b'1,"b"', b"}}", b""]
 EOS = len(TOKENS) - 1
@@ -68,6 +102,35 @@ def test_every_order_of_valid_members_is_accepted_and_nothing_else(schema: dict[
 def test_masks_are_exact_and_lead_to_an_end(schema: dict[str, Any], vocabulary: Any) -> None:
     automaton, validator = in_any_order(schema, vocabulary), jsonschema.Draft202012Validator(schema)
     check_walks(automaton, TOKENS, b'abcz":,{}1x', validator.is_valid, Random(2), 8, 40)
+
+
+@pytest.mark.parametrize("schema", DEMANDS, ids=json.dumps)
+def test_in_declared_order_every_valid_object_has_one_text(schema: dict[str, Any], vocabulary: Any) -> None:
+    automaton, judge = sg.compile(sg.json_schema({"type": "object", **schema}), vocabulary), jsonschema.Draft202012Validator(schema)
+    for n in range(4):
+        for names in itertools.combinations(NAMES, n):
+            for values in itertools.product([1, "x", {"b": 2}], repeat=n):
+                members = list(zip(names, values, strict=True))
+                accepted = [automaton.accepts(json.dumps(dict(order))) for order in itertools.permutations(members)]
+                assert any(accepted) == judge.is_valid(dict(members)), members
+    check_walks(automaton, TOKENS, b'abcz":,{}1x', judge.is_valid, Random(2), 8, 40)
+
+
+@pytest.mark.parametrize(
+    ("schema", "message"),
+    [
+        ({"allOf": [{"not": TEXTS}, {"not": OBJECTS}], "maxProperties": 100}, "a large count of properties"),
+        ({"required": list("abcdef"), **NOT_NUMBERS, "properties": dict.fromkeys("abcdef", INTEGER), "maxProperties": 7}, "beside others"),
+        ({"propertyNames": {"pattern": "^[0-9]{3}$"}, "not": {"patternProperties": {"^[01]": False}}}, "great but limited number of names"),
+        ({"allOf": [{"not": {"patternProperties": {c: False}}} for c in "abcde"]}, "more than 4 properties"),
+        ({"properties": {str(i): {} for i in range(200)}, "additionalProperties": False,
+          "allOf": [{"not": {"patternProperties": {f"{i}$": False}}} for i in range(6)]}, "choices of names"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)  # fmt: skip
+def test_too_many_combinations_are_refused(schema: dict[str, Any], message: str) -> None:
+    with pytest.raises(sg.UnsupportedSchema, match=message):
+        sg.json_schema({"type": "object", **schema}, property_order="any")
 
 
 def scopes() -> list[Unique]:

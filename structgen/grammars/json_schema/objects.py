@@ -6,23 +6,25 @@ lead to it, so that the suffix after each property is built once. Undeclared key
 their lexemes exclude all declared names, so that no key occurs twice.
 
 In any order, all members are in one `ir.Unique` scope, which knows at run time which names it has and which it still wants.
+There is one scope for each way to meet the demands: by declared names, then required, or by undeclared ones, then in sequence.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
-from itertools import chain, combinations, product
+from itertools import permutations, product
+from math import factorial
 from typing import TYPE_CHECKING, NamedTuple
 
 from structgen.automata import chardfa, ir
-from structgen.automata.chardfa import CharDfa
 from structgen.errors import UnsupportedSchema
 
+from .demands import settled, shapes_meeting, subsets
 from .formulas import Formula
-from .shapes import Language, ObjectClause, ObjectShape, Some, StringShape, least_upper
-from .texts import finite_words, n_texts, string_expr, text_is_empty, text_language
+from .names import products, property_names, regions
+from .shapes import ObjectShape, StringShape, least_upper
+from .texts import n_texts, string_expr
 
 if TYPE_CHECKING:
     from .lower import Lowering
@@ -31,14 +33,12 @@ __all__ = ["has_endless_names", "object_body"]
 
 MAX_STATES = 20_000
 """Most states of one object: properties x counts x demands."""
-MAX_PATTERNS = 12
-"""Most different name patterns of one object (each may double the number of kinds of undeclared keys)."""
-MAX_DEMANDS = 4
+MAX_DEMANDS = 8
 """Most properties that must exist without being named."""
-MAX_GAPS = 300
-"""Most ways to spread a count of properties over the gaps between those that must exist."""
-MAX_WORDS = 64
-"""Most names that a demand may be about if it can be met by finitely many only."""
+MAX_OPEN = 4
+"""Most of them that undeclared names can meet."""
+MAX_WAYS = 300
+"""Most choices of names that meet the demands of one object, and most places of the members that it needs."""
 RULE_EVERY = 8
 """Nesting depth of expressions after which a rule is inserted."""
 
@@ -51,13 +51,17 @@ class Declared:
     required: bool
     members: tuple[tuple[int, ir.Expr], ...]
 
+    def meeting(self, demands: int) -> tuple[int, ir.Expr] | None:
+        """The member that meets these demands and as few others as possible, with all that it meets."""
+        return next(((met, member) for met, member in self.members if met & demands == demands), None)
 
-@dataclass(frozen=True, slots=True)
-class Region:
-    """Undeclared keys that share one formula for their values; the names are the union of the shapes."""
 
-    names: tuple[StringShape, ...]
-    value: Formula
+class Way(NamedTuple):
+    """A way to meet the demands of an object: ``wanted`` names, each with the demands (bits) that it is to meet; ``left`` are those
+    that undeclared names meet."""
+
+    wanted: Mapping[str, int]
+    left: tuple[int, ...]
 
 
 class State(NamedTuple):
@@ -73,44 +77,22 @@ def object_body(lowering: Lowering, shape: ObjectShape, depth: int) -> ir.Expr:
 
 class _Body:
     def __init__(self, lowering: Lowering, shape: ObjectShape, depth: int) -> None:
-        self.lowering, self.shape, self.depth = lowering, shape, depth
+        self.lowering, self.depth = lowering, depth
         self.layout = lowering.layout
         self.any_order = lowering.options.any_order
-        if len(shape.some) > MAX_DEMANDS:
-            raise _unsupported(f"more than {MAX_DEMANDS} properties must exist without being named")
-        self.full = (1 << len(shape.some)) - 1
         self.comma = self.layout.comma(depth)
         self.close = ir.Seq((self.layout.closing(depth), ir.Bytes(b"}")))
-        self.names = property_names(shape)
-        self.regions = regions(lowering, shape, self.names)
-        self._name_few()
+        self.shape, self.names, self.regions, self.demands = settled(lowering, shape)
+        if len(self.demands) > MAX_DEMANDS or sum(bool(demand.names) for demand in self.demands) > MAX_OPEN:
+            raise _unsupported(f"more than {MAX_OPEN} properties must exist without being named")
+        self.full = (1 << len(self.demands)) - 1
+        self._undeclared_members: dict[tuple[int, ...], ir.Expr] = {}
         self.declared = list(self._declared())
         n_required = sum(d.required for d in self.declared)
         self.last_required = max((i + 1 for i, d in enumerate(self.declared) if d.required), default=0)
-        self.low, self.high = shape.min, shape.max
+        self.low, self.high = self.shape.min, self.shape.max
         may_exceed = self.high is not None and (bool(self.regions) or self.high < len(self.declared))
         self.counted = self.low > n_required or may_exceed
-
-    def _name_few(self) -> None:
-        """Make undeclared names that are few properties of their own: those that meet a demand, so that no other member uses
-        them up, and those of several kinds of names that may run out, since a scope can keep track of one kind only."""
-        extra: dict[str, None] = {}
-        for some in self.shape.some:
-            extra.update(dict.fromkeys(finite_words(self._shapes_meeting([some]), MAX_WORDS) or ()))
-        shapes = self._shapes_meeting(())
-        if len(shapes) > 1 and sum(shape.max is not None or n_texts([shape]) is not None for shape in shapes) > 1:
-            for shape in shapes:
-                extra.update(dict.fromkeys(finite_words([shape], MAX_WORDS) or ()))
-        if extra:
-            self.names = list(dict.fromkeys([*self.names, *extra]))
-            self.regions = regions(self.lowering, self.shape, self.names)
-
-    def _shapes_meeting(self, demands: Iterable[Some]) -> list[StringShape]:
-        """The undeclared names that all these demands are about."""
-        shapes = [name for region in self.regions for name in region.names]
-        for some in demands:
-            shapes = products(self.lowering, shapes, self.lowering.normaliser.norm(some.name).strings)
-        return shapes
 
     def _declared(self) -> Iterator[Declared]:
         wanted = frozenset(self.shape.required)
@@ -122,12 +104,13 @@ class _Body:
                 yield Declared(name, required, members)
 
     def _members(self, name: str, value: Formula) -> Iterator[tuple[int, ir.Expr]]:
-        """The member of this name, and for each set of demands that the name can meet, the member that meets them."""
-        demands = [i for i, some in enumerate(self.shape.some) if any(name in s for s in self.lowering.normaliser.norm(some.name).strings)]
-        for meets in _subsets(demands):
-            formula = self.lowering.formulas.all_of([value, *(self.shape.some[i].value for i in meets)])
+        """The member of this name, and for each further set of demands that the name can meet, the member that meets them."""
+        sure = sum(1 << i for i, demand in enumerate(self.demands) if name in demand.sure)
+        able = [i for i, demand in enumerate(self.demands) if name in demand.witnesses and name not in demand.sure]
+        for meets in subsets(able):
+            formula = self.lowering.formulas.all_of([value, *(self.demands[i].some.value for i in meets)])
             if not self.lowering.normaliser.is_empty(formula):
-                yield sum(1 << i for i in meets), self.member(self._key(name), formula)
+                yield sure | _bits(meets), self.member(self._key(name), formula)
 
     def _key(self, name: str) -> ir.Expr:
         return ir.Quoted(chardfa.literal(name), capture=True) if self.any_order else ir.QuotedText(name)
@@ -223,7 +206,7 @@ class _Body:
 
     def _tail(self, state: State) -> ir.Expr | None:
         """One or more undeclared members and the closing brace."""
-        missing = [i for i in range(len(self.shape.some)) if not state.met & 1 << i]
+        missing = [i for i in range(len(self.demands)) if not state.met & 1 << i]
         low = max(1, self.low - state.n_members) if self.counted else 1
         high = self.high - state.n_members if self.counted and self.high is not None else None
         n_names = n_texts([name for region in self.regions for name in region.names])
@@ -234,13 +217,25 @@ class _Body:
             if high is not None and high < low:
                 return None
             return ir.Seq((ir.Unique(ir.Repeat(self._undeclared(()), low, high, self.comma, determined=True)), self.close))
-        choices = [expr for groups in _ordered_partitions(missing) for expr in self._demanded(groups, low, high)]
-        return ir.Seq((ir.Unique(_either(choices)), self.close)) if choices else None
+        if high is not None and high < low:
+            return None
+        free = self._undeclared(())
+        bodies = [
+            body
+            for groups in self._groups(missing, high)
+            for body in self._sequences([self._undeclared(group) for group in groups], free, low, high)
+        ]
+        return ir.Seq((ir.Unique(_either(bodies)), self.close)) if bodies else None
 
-    def _undeclared(self, demands: Iterable[int]) -> ir.Expr:
+    def _undeclared(self, demands: tuple[int, ...]) -> ir.Expr:
         """One undeclared member that meets these demands."""
-        members: list[ir.Expr] = []
-        wanted = [self.shape.some[i] for i in demands]
+        known = self._undeclared_members.get(demands)
+        if known is None:
+            known = self._undeclared_members[demands] = _either(list(self._undeclared_choices(demands)))
+        return known
+
+    def _undeclared_choices(self, demands: tuple[int, ...]) -> Iterator[ir.Expr]:
+        wanted = [self.demands[i].some for i in demands]
         for region in self.regions:
             shapes: Sequence[StringShape] = region.names
             for some in wanted:
@@ -249,140 +244,116 @@ class _Body:
             keys = [string_expr(shape, self.lowering.limits.string_length, capture=True) for shape in shapes]
             found = tuple(key for key in keys if key is not None)
             if found and not self.lowering.normaliser.is_empty(value):
-                members.append(self.member(_either(found), value))
-        return _either(members)
+                yield self.member(_either(found), value)
 
-    def _demanded(self, groups: Sequence[Sequence[int]], low: int, high: int | None) -> Iterator[ir.Expr]:
-        """Between ``low`` and ``high`` members of which some meet the demands of each group, in this order, others in between."""
-        members = [self._undeclared(group) for group in groups]
-        if NOTHING in members:
-            return
-        self._refuse_scarce(groups)
-        free = self._undeclared(())
-        n = len(groups)
-        for gaps in _gaps(n + 1, max(0, low - n), None if high is None else high - n):
-            first, *others = gaps
+    def _groups(self, demands: Sequence[int], high: int | None) -> Iterator[list[tuple[int, ...]]]:
+        """The ways to meet the demands with at most ``high`` undeclared members: which of them each member meets."""
+        for groups in _partitions(demands):
+            if (high is None or len(groups) <= high) and all(self._undeclared(group) != NOTHING for group in groups):
+                self._refuse_scarce(groups, high)
+                yield groups
+
+    def _refuse_scarce(self, groups: Iterable[Sequence[int]], high: int | None) -> None:
+        """Names that a demand needs must not be used up by others. Where the number of members has no limit, whatever was begun
+        can go on with one member for each demand."""
+        scarce = n_texts([name for region in self.regions for name in region.names]) is not None
+        for group in groups:
+            if scarce or high is not None or len(group) == 1:
+                n = n_texts(shapes_meeting(self.lowering, self.regions, [self.demands[i].some for i in group]))
+                if scarce or (n is not None and (high is None or n < high)):
+                    raise _unsupported("a property that must exist has one of a great but limited number of names")
+
+    def _sequences(self, members: Sequence[ir.Expr], free: ir.Expr, low: int, high: int | None) -> Iterator[ir.Expr]:
+        """These members in all orders, others before, between and after, ``low`` to ``high`` in all. Where that is limited, the place
+        of each member is known from the start, so that there is room for it."""
+        n = len(members)
+        gaps = _gaps(n + 1, max(0, low - n), None if high is None else high - n)
+        if factorial(n) * len(gaps) > MAX_WAYS:
+            raise _unsupported("properties must exist without being named, beside others, and their number is limited")
+        for order, (first, *others) in product(permutations(members), gaps):
             parts: list[ir.Expr] = [ir.Repeat(ir.Seq((free, self.comma)), *first)]
-            for i, (member, gap) in enumerate(zip(members, others, strict=True)):
+            for i, (member, gap) in enumerate(zip(order, others, strict=True)):
                 parts += [self.comma] * (i > 0) + [member, ir.Repeat(ir.Seq((self.comma, free)), *gap)]
             yield ir.Seq(tuple(parts))
-
-
-    def _refuse_scarce(self, groups: Sequence[Sequence[int]]) -> None:
-        """Names that a demand needs must not be used up by other members."""
-        if any(n_texts(self._shapes_meeting([self.shape.some[i] for i in group])) is not None for group in groups):
-            raise _unsupported("a property that must exist has one of a great but limited number of names")
 
     # -- any order ------------------------------------------------------------------------------------------------------------
 
     def _in_any_order(self) -> ir.Expr:
-        required = tuple(d.name for d in self.declared if d.required)
         n_names = n_texts([name for region in self.regions for name in region.names])
         high = least_upper(self.high, None if n_names is None else n_names + sum(bool(d.members) for d in self.declared))
         choices: list[ir.Expr] = []
-        if not required and not self.shape.some and self.low == 0:
+        if self._may_end(State(0, 0, 0)):
             choices.append(ir.Seq((self.layout.empty, ir.Bytes(b"}"))))
-        if all(d.members for d in self.declared if d.required) and (high is None or high >= max(1, self.low, len(required))):
-            bodies: list[ir.Expr] = [ir.Repeat(self._members_meeting(()), 1, None, self.comma)]
-            if self.shape.some:
-                bodies = [body for groups in _ordered_partitions(range(len(self.shape.some))) for body in self._some_among(groups, high)]
-            scopes = [ir.Unique(body, required, self.low if self.low > max(1, len(required)) else 0, high) for body in bodies]
+        required = [d for d in self.declared if d.required]
+        if all(d.members for d in required) and (high is None or high >= max(1, self.low, len(required))):
+            scopes = [scope for way in self._ways(high) for scope in self._scopes(way, high)]
             choices += [ir.Seq((self.layout.opened(self.depth), scope, self.close)) for scope in scopes]
         return ir.Seq((ir.Bytes(b"{"), _either(choices)))
 
-    def _members_meeting(self, demands: Iterable[int]) -> ir.Expr:
-        """One member, declared or not, that meets these demands."""
-        meets = sum(1 << i for i in demands)
-        members = [member for d in self.declared for met, member in d.members if met == meets]
-        undeclared = self._undeclared(demands)
-        return _either([*members, *([] if undeclared == NOTHING else [undeclared])])
+    def _ways(self, high: int | None) -> list[Way]:
+        """All ways to meet the demands."""
+        required = {d.name for d in self.declared if d.required}
+        ways = [Way({}, ())]
+        for i in range(len(self.demands)):
+            longer: list[Way] = []
+            for way in ways:
+                longer += [way] if self._meets(way, i) else self._extended(way, i)
+            possible = [way for way in longer if high is None or len(required.union(way.wanted)) + bool(way.left) <= high]
+            ways = _least(possible)
+            if len(ways) > MAX_WAYS or len(ways) * len(self.declared) > MAX_STATES:
+                raise _unsupported("a property must exist, with too many choices of names")
+        return ways
 
-    def _some_among(self, groups: Sequence[Sequence[int]], high: int | None) -> Iterator[ir.Expr]:
-        """One or more members of which some meet the demands of each group, in this order, others before, between and after."""
-        members = [self._members_meeting(group) for group in groups]
-        if NOTHING in members:
-            return
-        if high is not None:
-            raise _unsupported("a property must exist without being named, and their number is limited; in any order")
-        self._refuse_scarce(groups)
-        free = self._members_meeting(())
-        parts: list[ir.Expr] = [ir.Repeat(ir.Seq((free, self.comma)))]
-        for i, member in enumerate(members):
-            parts += [self.comma] * (i > 0) + [member, ir.Repeat(ir.Seq((self.comma, free)))]
-        yield ir.Seq(tuple(parts))
+    def _meets(self, way: Way, i: int) -> bool:
+        steps = (d.meeting(way.wanted[d.name]) for d in self.declared if d.name in way.wanted)
+        return any(step is not None and step[0] & 1 << i for step in steps)
+
+    def _extended(self, way: Way, i: int) -> Iterator[Way]:
+        """This way and one more name, which meets demand i; or that is left to undeclared names, where they have room in any case."""
+        if self.demands[i].names:
+            yield Way(way.wanted, (*way.left, i))
+        if self.high is not None or not self.demands[i].names:
+            for d in self.declared:
+                bits = way.wanted.get(d.name, 0) | 1 << i
+                if d.meeting(bits) is not None:
+                    yield Way({**way.wanted, d.name: bits}, way.left)
+
+    def _scopes(self, way: Way, high: int | None) -> Iterator[ir.Unique]:
+        """Members in any order that meet the demands in this way."""
+        required = [d.name for d in self.declared if d.required or d.name in way.wanted]
+        low = self.low if self.low > max(1, len(required)) else 0
+        if not way.left:
+            yield ir.Unique(ir.Repeat(self._one_of(way), 1, None, self.comma), tuple(required), low, high)
+        elif high is None:
+            for groups in _partitions(way.left):
+                members = [self._one_of(way, group) for group in groups]
+                if NOTHING not in members:
+                    self._refuse_scarce(groups, high)
+                    bodies = self._sequences(members, self._one_of(way), 0, None)
+                    yield from (ir.Unique(body, tuple(required), low) for body in bodies)
+        else:
+            needed = [member for d in self.declared if d.name in required and (member := self._declared_member(d, way)) is not None]
+            free = self._one_of(way, others_than=required)
+            for groups in self._groups(way.left, high - len(needed)):
+                bodies = self._sequences([*needed, *map(self._undeclared, groups)], free, self.low, high)
+                yield from map(ir.Unique, bodies)
+
+    def _one_of(self, way: Way, demands: tuple[int, ...] = (), others_than: Collection[str] = ()) -> ir.Expr:
+        """One member, declared or not, that meets these demands."""
+        found = (self._declared_member(d, way, demands) for d in self.declared if d.name not in others_than)
+        members = [member for member in found if member is not None]
+        undeclared = self._undeclared(demands)
+        return _either(members if undeclared == NOTHING else [*members, undeclared])
+
+    def _declared_member(self, declared: Declared, way: Way, demands: Iterable[int] = ()) -> ir.Expr | None:
+        step = declared.meeting(way.wanted.get(declared.name, 0) | _bits(demands))
+        return None if step is None else step[1]
 
 
 def has_endless_names(lowering: Lowering, shape: ObjectShape) -> bool:
     """Whether objects of this shape can always have one more property."""
     found = regions(lowering, shape, property_names(shape))
     return n_texts([name for region in found for name in region.names]) is None
-
-
-def property_names(shape: ObjectShape) -> list[str]:
-    """All names that the shape mentions: those of ``properties`` keywords in their order, then others, then required ones."""
-    names: dict[str, None] = {}
-    for declares in (True, False):
-        for clause in shape.clauses:
-            if clause.declares == declares:
-                names.update(dict.fromkeys(clause.properties))
-    names.update(dict.fromkeys(shape.required))
-    return list(names)
-
-
-def regions(lowering: Lowering, shape: ObjectShape, names: Sequence[str]) -> list[Region]:
-    """The undeclared names, split by the patterns that they match, with what their values must satisfy."""
-    by_value: dict[Formula, list[StringShape]] = {}
-    for matched, others in _splits(list(dict.fromkeys(language for clause in shape.clauses for language, _ in clause.patterns))):
-        value = lowering.formulas.all_of([f for clause in shape.clauses for f in _undeclared_values(clause, matched)])
-        if value is lowering.formulas.false or lowering.normaliser.is_empty(value):
-            continue
-        found = [StringShape(languages=matched, excluded=others)]
-        for formula in shape.names:
-            found = products(lowering, found, lowering.normaliser.norm(formula).strings)
-        by_value.setdefault(value, []).extend(found)
-    return [Region(tuple(_without(lowering, _merged(lowering, shapes), names)), value) for value, shapes in by_value.items() if shapes]
-
-
-def _splits(languages: Sequence[Language]) -> list[tuple[frozenset[Language], frozenset[Language]]]:
-    """The non-empty ways in which a name can be in some of the languages and not in the others."""
-    if len(languages) > MAX_PATTERNS:
-        raise _unsupported(f"more than {MAX_PATTERNS} name patterns in one object", "patternProperties")
-    splits: list[tuple[frozenset[Language], frozenset[Language]]] = [(frozenset(), frozenset())]
-    for language in languages:
-        one = frozenset([language])
-        halves = [half for a, b in splits for half in ((a | one, b), (a, b | one))]
-        splits = [(a, b) for a, b in halves if not text_is_empty(StringShape(languages=a, excluded=b))]
-    return splits
-
-
-def _undeclared_values(clause: ObjectClause, matched: frozenset[Language]) -> list[Formula]:
-    return [formula for language, formula in clause.patterns if language in matched] or [clause.additional]
-
-
-def _merged(lowering: Lowering, shapes: Sequence[StringShape]) -> Sequence[StringShape]:
-    """The union as one shape, where no lengths are counted."""
-    if len(shapes) == 1 or any(shape.min or shape.max is not None or shape.values is not None for shape in shapes):
-        return shapes
-
-    def union() -> CharDfa:
-        dfas = [text_language(shape.languages, shape.excluded) or chardfa.any_text() for shape in shapes]
-        return reduce(chardfa.union, dfas)
-
-    return [StringShape(languages=frozenset([lowering.formulas.language(("union", *shapes), "union of names", union)]))]
-
-
-def _without(lowering: Lowering, shapes: Sequence[StringShape], names: Sequence[str]) -> Iterator[StringShape]:
-    for shape in shapes:
-        taken = frozenset(name for name in names if name in shape)
-        rest = shape.meet(StringShape(excluded=frozenset([lowering.formulas.words(taken)])), lowering.formulas) if taken else shape
-        if rest is not None and not text_is_empty(rest):
-            yield rest
-
-
-def products(lowering: Lowering, xs: Sequence[StringShape], ys: Sequence[StringShape]) -> list[StringShape]:
-    """The non-empty intersections."""
-    found = (x.meet(y, lowering.formulas) for x in xs for y in ys)
-    return [shape for shape in dict.fromkeys(found) if shape is not None and not text_is_empty(shape)]
 
 
 NOTHING = ir.Choice(())
@@ -392,19 +363,28 @@ def _either(choices: Sequence[ir.Expr]) -> ir.Expr:
     return choices[0] if len(choices) == 1 else ir.Choice(tuple(choices))
 
 
-def _subsets(items: Sequence[int]) -> Iterator[tuple[int, ...]]:
-    return chain.from_iterable(combinations(items, size) for size in range(len(items) + 1))
+def _bits(items: Iterable[int]) -> int:
+    return sum(1 << i for i in items)
 
 
-def _ordered_partitions(items: Sequence[int]) -> Iterator[list[tuple[int, ...]]]:
-    """All ways to split the items into a sequence of non-empty groups."""
+def _least(ways: Iterable[Way]) -> list[Way]:
+    """The ways without those that ask for more than another one."""
+    kept: list[Way] = []
+    for way in sorted(ways, key=lambda way: (sum(bits.bit_count() for bits in way.wanted.values()), len(way.left))):
+        if not any(set(w.left) <= set(way.left) and all(bits & ~way.wanted.get(n, 0) == 0 for n, bits in w.wanted.items()) for w in kept):
+            kept.append(way)
+    return kept
+
+
+def _partitions(items: Sequence[int]) -> Iterator[list[tuple[int, ...]]]:
+    """All ways to split the items into non-empty groups."""
     if not items:
         yield []
         return
-    for group in _subsets(items):
-        if group:
-            for rest in _ordered_partitions([item for item in items if item not in group]):
-                yield [group, *rest]
+    first, *others = items
+    for chosen in subsets(others):
+        for rest in _partitions([item for item in others if item not in chosen]):
+            yield [(first, *chosen), *rest]
 
 
 def _gaps(n: int, low: int, high: int | None) -> list[tuple[tuple[int, int | None], ...]]:
@@ -413,10 +393,8 @@ def _gaps(n: int, low: int, high: int | None) -> list[tuple[tuple[int, int | Non
     All gaps but the last get exact numbers where a greatest number is to be kept; else numbers up to ``low``, the largest
     of which stands for itself and all greater ones.
     """
-    if high is not None and high < low:
-        return []
     most = low if high is None else high
-    if (most + 1) ** (n - 1) > MAX_GAPS:
+    if (most + 1) ** (n - 1) > MAX_WAYS:
         raise _unsupported("a large count of properties together with properties that must exist without being named", "minProperties")
     found: list[tuple[tuple[int, int | None], ...]] = []
     for counts in product(range(most + 1), repeat=n - 1):
