@@ -16,5 +16,6 @@ bench:  ## rewrites the tables of benchmarks/README.md
 	$(PYTHON) -m benchmarks.cold_start
 	$(PYTHON) -m benchmarks.maskbench
 
-docs:  ## the examples in docstrings and README files
+docs:  ## the table of keywords; the examples in docstrings and README files
+	$(PYTHON) -m tests.grammars.test_keyword_table --write
 	$(PYTHON) -m pytest -q --doctest-modules structgen

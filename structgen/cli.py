@@ -97,10 +97,12 @@ def generate(arguments: argparse.Namespace) -> int:
 
 def check(arguments: argparse.Namespace) -> int:
     """``structgen check``: what of a schema is enforced."""
+    import json
+
     from structgen.types import json_schema
 
-    constraint = json_schema(_read_file(arguments.schema))
-    _write("".join(map(harmless, str(constraint.report))))
+    report = json_schema(_read_file(arguments.schema), **_lossy(arguments)).report
+    _write(json.dumps(report.as_dict(), indent=2) if arguments.json else "".join(map(harmless, str(report))))
     return OK
 
 
@@ -157,6 +159,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_generate_arguments(command(generate, "Extract JSON from a text: the result on stdout, progress on stderr."))
     checked = command(check, "Compile a JSON Schema and report what is enforced.")
     checked.add_argument("schema", metavar="SCHEMA", help="file with a JSON Schema")
+    checked.add_argument("--json", action="store_true", help="the report as JSON")
+    _add_lossy_argument(checked)
     validated = command(validate, "Tell whether texts are accepted, and if not, where they go wrong.")
     _add_constraint_arguments(validated, required=False)
     _add_validate_arguments(validated)
@@ -169,6 +173,20 @@ def _add_constraint_arguments(parser: argparse.ArgumentParser, required: bool = 
     which.add_argument("--schema", metavar="FILE", help="file with a JSON Schema")
     which.add_argument("--regex", metavar="REGEX", help="regular expression that the whole output matches")
     which.add_argument("--type", metavar="MODULE:NAME", help="a pydantic model, dataclass, TypedDict, Enum or function")
+    _add_lossy_argument(parser)
+
+
+def _add_lossy_argument(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--lossy",
+        metavar="KEYWORD",
+        action="append",
+        help="drop this keyword of the schema where it cannot be enforced, instead of an error (may be repeated)",
+    )
+
+
+def _lossy(arguments: argparse.Namespace) -> dict[str, Any]:
+    return {} if arguments.lossy is None else {"lossy": arguments.lossy}
 
 
 def _add_validate_arguments(parser: argparse.ArgumentParser) -> None:
@@ -228,8 +246,9 @@ def _constraint(arguments: argparse.Namespace) -> TypedConstraint:
 
     options = _options(arguments)
     if arguments.regex is not None:
-        if "property_order" in options:
-            raise StructgenError("--property-order is for JSON: give a schema or a type")
+        for option in ("property_order", "lossy"):
+            if option in options:
+                raise StructgenError(f"--{option.replace('_', '-')} is for JSON: give a schema or a type")
         return as_constraint(regex(arguments.regex))
     if arguments.schema is not None:
         return json_schema(_read_file(arguments.schema), **options)
@@ -241,10 +260,10 @@ def _options(arguments: argparse.Namespace) -> dict[str, Any]:
     if arguments.run is validate:
         lifted = ("string_length", "max_integer_digits", "max_fraction_digits", "max_exponent", "max_padding_zeros")
         order = {} if arguments.property_order is None else {"property_order": arguments.property_order}
-        return {"whitespace": "any", "limits": dict.fromkeys(lifted), **order}
+        return {"whitespace": "any", "limits": dict.fromkeys(lifted), **order, **_lossy(arguments)}
     if arguments.stream and arguments.indent is not None:
-        return {"whitespace": {"indent": arguments.indent}}
-    return {"whitespace": "one-space"} if arguments.model is None else {}
+        return {"whitespace": {"indent": arguments.indent}, **_lossy(arguments)}
+    return {**({"whitespace": "one-space"} if arguments.model is None else {}), **_lossy(arguments)}
 
 
 def _named_type(name: str) -> Any:

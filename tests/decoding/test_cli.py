@@ -31,6 +31,7 @@ def folder(tmp_path_factory):
     (found / "schema.json").write_text(json.dumps(SCHEMA))
     (found / "broken.json").write_text('{"type": ')
     (found / "unsupported.json").write_text('{"$ref": "https://elsewhere.example/schema"}')
+    (found / "lossy.json").write_text('{"type": "string", "pattern": "(a)\\\\1"}')
     (found / "exponent.json").write_text('{"minimum": 1e99999999999999999999999}')
     (found / "escape.json").write_text('{"properties": {"a\\u001b[31m": 3}}')
     (found / "surrogate.json").write_text('{"type": "null", "\\ud800\\u001b[31m": 1}')
@@ -136,6 +137,12 @@ def test_exit_code_1_if_the_output_is_incomplete(run):
         ["check", "broken.json"],
         ["check", "missing.json"],
         ["check", "unsupported.json"],
+        ["check", "--json", "unsupported.json"],
+        ["check", "lossy.json"],
+        ["check", "--lossy", "uniqueItems", "lossy.json"],
+        ["check", "--lossy", "pattren", "lossy.json"],
+        ["generate", "--schema", "lossy.json", "text"],
+        ["generate", "--regex", "a", "--lossy", "pattern", "text"],
         ["validate", "--schema", "broken.json", "-"],
         ["validate", "--schema", "schema.json", "missing.json"],
         ["validate", "--schema", "schema.json"],
@@ -213,7 +220,29 @@ def test_what_a_terminal_would_obey_is_not_printed(run):
 
 def test_check_reports_every_keyword(run):
     code, out, _ = run("check", "schema.json")
-    assert code == 0 and "/properties/n/maximum" in out and "enforced" in out
+    rows = [line.split() for line in out.splitlines()]
+    assert code == 0 and rows[0] == ["pointer", "keyword", "status"]
+    assert ["/properties/n/maximum", "maximum", "enforced"] in rows and ["keywords:", "9", "enforced"] in rows
+
+
+def test_check_for_programs(run):
+    code, out, _ = run("check", "--json", "surrogate.json")
+    report = json.loads(out)
+    assert code == 0 and report["exact"] is True and report["warnings"] == []
+    assert [(entry["pointer"], entry["status"]) for entry in report["keywords"]] == [
+        ("/type", "enforced"),
+        ("/\ud800\x1b[31m", "annotation"),
+    ]
+
+
+def test_lossy(run):
+    code, out, err = run("check", "--lossy", "pattern", "--lossy", "format", "lossy.json")
+    assert code == 0 and err == "" and "/pattern  pattern  refused" in out and "warning: /pattern: pattern is not enforced" in out
+    assert json.loads(run("check", "--json", "--lossy", "pattern", "lossy.json")[1])["exact"] is False
+    assert run("validate", "--lossy", "pattern", "lossy.json", "-", stdin='"b"')[0] == 0
+    assert run("validate", "--lossy", "pattern", "lossy.json", "-", stdin="1")[0] == 1
+    code, out, err = run("generate", "--model", "model", "--schema", "lossy.json", "--lossy", "pattern", "--max-new-tokens", "2", "x")
+    assert code in (0, 1) and "cannot be enforced" not in err
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from random import Random
 from time import process_time
 from types import MappingProxyType
 from typing import Any
@@ -25,7 +24,6 @@ from structgen.errors import GrammarSyntaxError, LimitExceeded, StructgenError, 
 from structgen.grammars.json_schema import json_schema
 from structgen.vocabulary import Vocabulary
 from tests.reference.matcher import machine, matches
-from tests.reference.schemas import Sample, instance, samples
 
 DRAFT4 = "http://json-schema.org/draft-04/schema#"
 DRAFT7 = "http://json-schema.org/draft-07/schema#"
@@ -204,20 +202,6 @@ def test_accepts_what_jsonschema_accepts(schema: Any) -> None:
     expr = json_schema(schema).expr
     for value in VALUES:
         assert accepts_some_order(expr, value) == is_valid(schema, value), value
-
-
-@given(sample=samples(), seed=st.integers(0, 2**32))
-@settings(max_examples=150, deadline=None, derandomize=True)
-def test_random_schemas_agree_with_jsonschema(sample: Sample, seed: int) -> None:
-    random = Random(seed)
-    values = [instance(sample, random) for _ in range(6)]
-    try:
-        expr = json_schema(json.dumps(sample.schema)).expr
-    except UnsatisfiableSchema:
-        assert not any(sample.is_valid(value) for value in values)
-        return
-    for value in values:
-        assert accepts_some_order(expr, value) == sample.is_valid(value), value
 
 
 KEYWORDS = st.deferred(
@@ -457,7 +441,7 @@ def test_names_with_lone_surrogates_are_never_written(order: str) -> None:
     assert fits(b'{"a": 1}')
     assert not fits(b'{"\xed\xa0\x80": 1}')
     assert not fits(b'{"\\ud800": 1}')
-    assert any("surrogate" in warning and "/properties" in warning for warning in constraint.report.warnings)
+    assert any("surrogate" in str(warning) and "/properties" in str(warning) for warning in constraint.report.warnings)
     if order == "declared":
         assert accepts({"type": ["object", "null"], "required": [lone]}, "null")
         assert accepts({"enum": [{lone: 1}, lone, "a"]}, '"a"')

@@ -1,7 +1,8 @@
 """JSON Schema to constraint: the JSON texts whose value is valid under the schema, exactly, or an error that says why not.
 
 The way of a schema: `resolve` (references) -> `parse` (keywords to formulas) -> `normal` (per kind of value, a union of
-shapes) -> `lower` (shapes to expressions of `structgen.automata.ir`). The language is that of the schema in its draft,
+shapes) -> `lower` (shapes to expressions of `structgen.automata.ir`); `lossy` goes it again without what it may drop, and `report`
+tells what became of it. The language is that of the schema in its draft,
 restricted to the stated defaults: keys are unique and in declared order, undeclared keys last, or in any order; whitespace as the layout
 says; lengths and digits within `Limits`.
 """
@@ -9,7 +10,7 @@ says; lengths and digits within `Limits`.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -17,18 +18,17 @@ from structgen.automata import ir
 from structgen.errors import GrammarSyntaxError, LimitExceeded, StructgenError, UnsatisfiableSchema, UnsupportedSchema
 from structgen.grammars.constraint import Constraint
 
-from .drafts import LATEST, draft_named
 from .formulas import Formula, Formulas
+from .lossy import build_without
 from .lower import Lowering
 from .normal import Normaliser
-from .options import Limits, Options, UnknownOption, options_of
+from .options import Limits, UnknownOption, lossy_keywords, options_of
 from .parse import MAX_NESTING, Parser, Scope
 from .productive import is_productive
 from .reading import MAX_EXPONENT, plain
-from .report import Entry, Report
-from .resolve import Resolver
+from .report import Entry, Report, SchemaWarning, Source
 
-__all__ = ["Entry", "Limits", "Report", "compile_schema", "json_schema"]
+__all__ = ["Entry", "Limits", "Report", "SchemaWarning", "json_schema"]
 
 
 def json_schema(
@@ -40,6 +40,7 @@ def json_schema(
     limits: Limits | Mapping[str, Any] | None = None,
     draft: str | None = None,
     registry: Any = None,
+    lossy: Collection[str] = (),
 ) -> Constraint:
     """The JSON texts that are valid under ``schema`` (a dict, a JSON text or a boolean).
 
@@ -47,7 +48,9 @@ def json_schema(
     ``json.dumps`` writes), "any", or ``{"indent": n}``. ``property_order``: "declared" (undeclared keys last) or "any".
     ``formats``: whether ``format`` is enforced. ``limits``: bounds on what the schema leaves open (`Limits`). ``draft``: the draft
     of a schema without ``$schema`` ("draft7", ...). ``registry``: a `referencing.Registry` for references out of the document;
-    nothing is fetched.
+    nothing is fetched. ``lossy``: keywords that are dropped where they cannot be enforced, instead of an error; the report lists them.
+
+    The report of the constraint reads ``schema`` when it is first asked for: do not change it before.
 
     Raises `UnsupportedSchema` for what cannot be enforced exactly, `UnsatisfiableSchema` where no text is valid,
     `LimitExceeded` where a budget runs out, `GrammarSyntaxError` for text that is not JSON.
@@ -57,28 +60,27 @@ def json_schema(
         raise UnsupportedSchema(f"a schema is a dict, a boolean or a JSON text (str), found {type(schema).__name__}")
     if not (registry is None or hasattr(registry, "get_or_retrieve")):
         raise UnknownOption(f"registry must be a referencing.Registry, found {registry!r:.100}")
-    report = Report()
+    may_drop = lossy_keywords(lossy)
     try:
         document = _loaded(schema) if isinstance(schema, str) else plain(schema)
-        expr = compile_schema(document, options, report, draft=draft, registry=registry)
+        (expr, noticed), source, dropped = build_without(may_drop, Source(document, options, draft, registry), _built)
     except RecursionError:
         raise LimitExceeded("nesting of schemas", MAX_NESTING) from None
-    return Constraint(expr, report, "JSON schema")
+    return Constraint(expr, Report(source, dropped, noticed), "JSON schema")
 
 
-def compile_schema(document: Any, options: Options, report: Report, *, draft: str | None = None, registry: Any = None) -> ir.Expr:
-    """The expression of a schema document."""
-    resolver = Resolver(document, LATEST if draft is None else draft_named(draft), registry)
+def _built(source: Source) -> tuple[ir.Expr, list[SchemaWarning]]:
+    """The expression of a schema, and what was noticed on the way."""
+    resolver = source.resolver()
     formulas = Formulas()
-    parser = Parser(formulas, resolver, report, formats=options.formats)
-    formula = parser.schema(document, Scope(resolver.root), "")
+    parser = Parser(formulas, resolver, formats=source.options.formats)
+    formula = parser.schema(source.document, Scope(resolver.root), "")
     normaliser = Normaliser(formulas)
-    lowering = Lowering(formulas, normaliser, options)
+    lowering = Lowering(formulas, normaliser, source.options)
     expr = lowering.run(formula)
-    report.warnings += [*parser.unwritable, *lowering.remarks]
     if not is_productive(expr):
-        raise UnsatisfiableSchema(_reason(formula, normaliser, list(parser.unwritable)), pointer="#")
-    return expr
+        raise UnsatisfiableSchema(_reason(formula, normaliser, [*map(str, parser.unwritable)]), pointer="#")
+    return expr, [*parser.unwritable, *(SchemaWarning("", f"spelling of numbers: {remark}") for remark in lowering.remarks)]
 
 
 def _reason(formula: Formula, normaliser: Normaliser, unwritable: list[str]) -> str:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
 from structgen.errors import StructgenError
 from structgen.grammars.numbers import DEFAULT, NumberLimits
 
+from .drafts import DRAFTS
 from .layout import Layout, layout_of
 from .reading import MAX_COUNT
 
-__all__ = ["Limits", "Options", "UnknownOption", "options_of"]
+__all__ = ["Limits", "Options", "UnknownOption", "lossy_keywords", "options_of"]
 
 
 class UnknownOption(StructgenError, TypeError):
@@ -76,3 +78,16 @@ def _limits(limits: Limits | Mapping[str, Any] | None) -> Limits:
         raise StructgenError(f"limits are {', '.join(sorted(known))}; found {', '.join(map(str, limits))}")
     numbers = NumberLimits(**{name: _whole(name, value) for name, value in limits.items() if name in NumberLimits.__dataclass_fields__})
     return Limits(**{"numbers": numbers, **{name: limits[name] for name in Limits.__dataclass_fields__ if name in limits}})
+
+
+def lossy_keywords(names: Collection[str]) -> frozenset[str]:
+    """Check the option ``lossy``: the keywords that may be dropped where they cannot be enforced."""
+    known = frozenset().union(*(draft.keywords for draft in DRAFTS))
+    if isinstance(names, str) or not isinstance(names, Collection) or not all(isinstance(name, str) for name in names):
+        raise UnknownOption(f"lossy must list keywords, found {names!r:.100}")
+    for name in names:
+        if name not in known:
+            like = get_close_matches(name[:40], known, 1)
+            hint = f"; did you mean {like[0]}?" if like else ""
+            raise UnknownOption(f"lossy names {name!r:.100}, which is no keyword that is enforced{hint}")
+    return frozenset(names)

@@ -1,6 +1,6 @@
 """From JSON Schema keywords to formulas: one function per keyword or group of keywords, by table.
 
-Every keyword of the draft is translated exactly or raises `UnsupportedSchema`; the report says of each what it became. Sub-schemas are
+Every keyword of the draft is translated exactly or raises `UnsupportedSchema`; `occurrences` tells which ones a draft has. Sub-schemas are
 parsed on the way down (bounded depth), references only when they are normalised, so that unused definitions cost nothing.
 Property order follows the document: a schema's parts are combined in the order of its keywords.
 """
@@ -17,15 +17,14 @@ from typing import Any, NamedTuple
 from structgen.automata.chardfa import CharDfa
 from structgen.errors import LimitExceeded, StructgenError, UnsupportedSchema
 
-from .drafts import ANNOTATIONS, STRUCTURE
 from .formulas import ARRAY, BOOLEAN, FALSE, NULL, NUMBER, OBJECT, STRING, TRUE, Formula, Formulas, Shape
 from .reading import MAX_COUNT, at_least, at_most, boolean, count, escaped, exact_number, malformed, mapping, names_in, number, shown, text
-from .report import ANNOTATION, ENFORCED, IGNORED, Report
+from .report import SchemaWarning
 from .resolve import Location, Resolver, Resource
 from .shapes import ArrayShape, Contains, Language, NumberShape, ObjectShape, StringShape, is_writable
 from .unevaluated import unevaluated_items, unevaluated_properties
 
-__all__ = ["MAX_NESTING", "Parser", "Scope"]
+__all__ = ["HANDLERS", "MAX_NESTING", "TARGETS", "Parser", "Scope", "format_shape", "one_of_values"]
 
 MAX_NESTING = 150
 """Most sub-schemas inside each other, and most levels of a constant."""
@@ -46,12 +45,11 @@ class Scope(NamedTuple):
 class Parser:
     """Parses the schemas of one compilation."""
 
-    def __init__(self, formulas: Formulas, resolver: Resolver, report: Report, *, formats: bool) -> None:
+    def __init__(self, formulas: Formulas, resolver: Resolver, *, formats: bool) -> None:
         self.formulas = formulas
         self.resolver = resolver
-        self.report = report
         self.formats = formats
-        self.unwritable: dict[str, None] = {}
+        self.unwritable: dict[SchemaWarning, None] = {}
         self._known: dict[tuple[int, Scope], Formula] = {}
         self._depth = 0
         self._n_values = 0
@@ -80,22 +78,14 @@ class Parser:
         scope = self.entered(Location(schema, scope.resource, pointer), scope)
         draft = scope.resource.draft
         if draft.ref_overrides and "$ref" in schema:
-            for keyword in schema:
-                if keyword != "$ref" and keyword not in STRUCTURE and keyword not in ANNOTATIONS:
-                    self.report.add(pointer, keyword, IGNORED, f"beside $ref in {draft.name}")
-            self.report.add(pointer, "$ref", ENFORCED)
             return HANDLERS["$ref"](self, schema, scope, pointer)
         parts: list[Formula] = []
         done: set[Callable[..., Formula]] = set()
         for keyword in schema:
             handler = HANDLERS.get(keyword) if keyword in draft.keywords else None
-            if handler is None:
-                if keyword not in STRUCTURE:
-                    self.report.add(pointer, keyword, ANNOTATION, "" if keyword in ANNOTATIONS else f"no keyword of {draft.name}")
+            if handler is None or handler in done:
                 continue
-            if keyword != "format":
-                self.report.add(pointer, keyword, ENFORCED)
-            if handler not in done and not (handler is objects and keyword != "properties" and "properties" in schema):
+            if not (handler is objects and keyword != "properties" and "properties" in schema):
                 done.add(handler)
                 parts.append(handler(self, schema, scope, pointer))
         return parts[0] if len(parts) == 1 else self.formulas.all_of(parts, pointer)
@@ -124,7 +114,8 @@ class Parser:
         """Take note of constants and names that have lone surrogates."""
         for lone in texts:
             if not is_writable(lone):
-                self.unwritable[f"{pointer or '#'}: {lone!r:.100} has a lone surrogate, which UTF-8 cannot write; it never occurs"] = None
+                message = f"{lone!r:.100} has a lone surrogate, which UTF-8 cannot write; it never occurs"
+                self.unwritable[SchemaWarning(pointer, message)] = None
 
     def pattern(self, source: str, pointer: str) -> Language:
         """The strings in which the pattern is found; errors name the place."""
@@ -200,14 +191,14 @@ def types(parser: Parser, schema: dict[str, Any], scope: Scope, pointer: str) ->
 def enumeration(parser: Parser, schema: dict[str, Any], scope: Scope, pointer: str) -> Formula:
     if not isinstance(schema["enum"], list):
         raise malformed("enum", "an array", schema, pointer)
-    return _one_value_of(parser, schema["enum"], f"{pointer}/enum")
+    return one_of_values(parser, schema["enum"], f"{pointer}/enum")
 
 
 def constant(parser: Parser, schema: dict[str, Any], scope: Scope, pointer: str) -> Formula:
-    return _one_value_of(parser, [schema["const"]], f"{pointer}/const")
+    return one_of_values(parser, [schema["const"]], f"{pointer}/const")
 
 
-def _one_value_of(parser: Parser, values: list[Any], pointer: str, depth: int = 0) -> Formula:
+def one_of_values(parser: Parser, values: list[Any], pointer: str, depth: int = 0) -> Formula:
     """Values equal to one of these; numbers compare by value, objects without regard to order (they are written in theirs)."""
     if depth > MAX_NESTING:
         raise LimitExceeded("nesting of constants", MAX_NESTING, pointer)
@@ -225,11 +216,11 @@ def _one_value_of(parser: Parser, values: list[Any], pointer: str, depth: int = 
         elif isinstance(value, int | float | Decimal):
             numbers.add(exact_number(value, pointer))
         elif isinstance(value, list):
-            items = tuple(_one_value_of(parser, [item], pointer, depth + 1) for item in value)
+            items = tuple(one_of_values(parser, [item], pointer, depth + 1) for item in value)
             others.append(f.leaf(ARRAY, ArrayShape(items, f.false, len(items), len(items)), pointer, guarded=False))
         elif isinstance(value, dict):
             parser.note_unwritable(value, pointer)
-            members = {name: _one_value_of(parser, [member], pointer, depth + 1) for name, member in value.items()}
+            members = {name: one_of_values(parser, [member], pointer, depth + 1) for name, member in value.items()}
             shape = ObjectShape((f.clause(members, (), f.false, declares=True),), tuple(value))
             others.append(f.leaf(OBJECT, shape, pointer, guarded=False))
         else:
@@ -308,23 +299,18 @@ def strings(parser: Parser, schema: dict[str, Any], scope: Scope, pointer: str) 
     if "pattern" in schema:
         shape = replace(shape, languages=frozenset([_pattern(text(schema, "pattern", pointer), f"{pointer}/pattern")]))
     found: Formula = parser.leaf(STRING, shape.settled(), pointer)
-    if "format" in schema:
-        known = _format(schema["format"]) if isinstance(schema["format"], str) else None
-        if parser.formats and known is not None:
-            parser.report.add(pointer, "format", ENFORCED)
-            met = shape.meet(known, parser.formulas)
-            found = parser.leaf(STRING, met, pointer)
-        else:
-            parser.report.add(pointer, "format", ANNOTATION, "unknown format" if parser.formats else "by option")
+    known = format_shape(schema["format"]) if "format" in schema and parser.formats else None
+    if known is not None:
+        found = parser.leaf(STRING, shape.meet(known, parser.formulas), pointer)
     return found
 
 
-def _pattern(source: str, pointer: str) -> Language:
+def _pattern(source: str, pointer: str, keyword: str = "pattern") -> Language:
     found = pattern_language(source)
     try:
         found.dfa  # noqa: B018 (compiled here, so that errors name this place)
     except StructgenError as error:
-        raise UnsupportedSchema(f"the pattern {source!r:.200} cannot be enforced: {error}", keyword="pattern", pointer=pointer) from error
+        raise UnsupportedSchema(f"the pattern {source!r:.200} cannot be enforced: {error}", keyword=keyword, pointer=pointer) from error
     return found
 
 
@@ -340,9 +326,13 @@ def pattern_language(source: str) -> Language:
     return Language(f"pattern {source}", make)
 
 
+def format_shape(name: object) -> StringShape | None:
+    """The strings of this format, or None if it is unknown."""
+    return _format(name) if isinstance(name, str) else None
+
+
 @lru_cache(maxsize=256)
 def _format(name: str) -> StringShape | None:
-    """The strings of this format, or None if it is unknown."""
     from structgen.grammars.formats import format_limits
 
     found = format_limits(name)
@@ -426,7 +416,7 @@ def _clauses(parser: Parser, schema: dict[str, Any], scope: Scope, pointer: str)
         for name, sub in mapping(schema, "properties", pointer).items()
     }
     patterns = tuple(
-        (_pattern(source, place), parser.schema(sub, scope, place))
+        (_pattern(source, place, "patternProperties"), parser.schema(sub, scope, place))
         for source, sub in mapping(schema, "patternProperties", pointer).items()
         for place in [f"{pointer}/patternProperties/{escaped(source)}"]
     )

@@ -16,7 +16,7 @@ from structgen.errors import UnsupportedSchema
 from .drafts import Draft, draft_of, keywords
 from .reading import escaped
 
-__all__ = ["Location", "Resolver", "Resource", "escaped"]
+__all__ = ["Location", "Resolver", "Resource", "escaped", "sub_schemas"]
 
 HOLDS_SCHEMA = keywords(
     """
@@ -85,7 +85,7 @@ class Resolver:
                 continue
             self._seen.add(key)
             resource = self._identified(location)
-            todo.extend(_below(Location(location.schema, resource, location.pointer)))
+            todo.extend(sub_schemas(Location(location.schema, resource, location.pointer)))
 
     def _identified(self, location: Location) -> Resource:
         schema, resource, pointer = location
@@ -172,7 +172,7 @@ class Resolver:
         return self.enter(here)
 
 
-def _below(location: Location) -> Iterator[Location]:
+def sub_schemas(location: Location) -> Iterator[Location]:
     """The sub-schemas of a schema, in all places where some draft has them."""
     schema, resource, pointer = location
     for keyword, value in schema.items():

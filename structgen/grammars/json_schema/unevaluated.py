@@ -112,11 +112,15 @@ class _Reader:
 
     def _assumed(self, sub: Any, scope: Scope, pointer: str, *conditions: Formula) -> list[Case]:
         """Nothing assumed, or the branch holds, in each of its cases."""
-        holds = (*conditions, self.parser.schema(sub, scope, pointer))
+        holds = (*conditions, self._held(sub, scope, pointer))
         return [Case(), *(replace(case, holds=holds + case.holds) for case in self.cases(sub, scope, pointer))]
 
+    def _held(self, sub: Any, scope: Scope, pointer: str) -> Formula:
+        """The formula of a branch, read later: the keyword may stand inside it, below a container."""
+        return self.parser.formulas.ref((id(sub), scope), lambda: self.parser.schema(sub, scope, pointer), pointer)
+
     def _conditional(self, schema: dict[str, Any], scope: Scope, pointer: str) -> list[Case]:
-        condition = self.parser.schema(schema["if"], scope, f"{pointer}/if")
+        condition = self._held(schema["if"], scope, f"{pointer}/if")
         true = self.cases(schema["if"], scope, f"{pointer}/if")
         if "then" in schema:
             true = self._product(true, self.cases(schema["then"], scope, f"{pointer}/then"), pointer)
