@@ -25,10 +25,13 @@ from structgen.errors import (
 )
 
 if TYPE_CHECKING:
+    from structgen.automata.counting import Words
     from structgen.automaton import TokenAutomaton
     from structgen.compiler import compile
+    from structgen.enumeration import random_words, words
     from structgen.generator import Generator, Stream, generate
-    from structgen.grammars.constraint import Constraint, choice, literal, regex, repeat
+    from structgen.grammars.constraint import Constraint, choice, ebnf, forbid, gbnf, literal, regex, repeat
+    from structgen.grammars.tagged import Tag, tagged, until
     from structgen.openai_requests import InvalidRequest, from_response_format, from_tools
     from structgen.processor import LogitsProcessor
     from structgen.types import from_type, json_schema
@@ -44,30 +47,42 @@ __all__ = [
     "ModelOutputError",
     "Stream",
     "StructgenError",
+    "Tag",
     "TokenAutomaton",
     "UnsatisfiableSchema",
     "UnsupportedSchema",
     "Vocabulary",
     "VocabularyError",
+    "Words",
     "__version__",
     "choice",
     "compile",
+    "ebnf",
+    "forbid",
     "from_response_format",
     "from_tools",
     "from_type",
+    "gbnf",
     "generate",
     "json_schema",
     "literal",
+    "random_words",
     "regex",
     "repeat",
+    "tagged",
+    "until",
+    "words",
 ]
 
 _HOMES = {
+    "structgen.automata.counting": ("Words",),
     "structgen.automaton": ("TokenAutomaton",),
     "structgen.compiler": ("compile",),
+    "structgen.enumeration": ("random_words", "words"),
     "structgen.generator": ("Generator", "Stream", "generate"),
-    "structgen.grammars.constraint": ("Constraint", "choice", "literal", "regex", "repeat"),
+    "structgen.grammars.constraint": ("Constraint", "choice", "ebnf", "forbid", "gbnf", "literal", "regex", "repeat"),
     "structgen.openai_requests": ("InvalidRequest", "from_response_format", "from_tools"),
+    "structgen.grammars.tagged": ("Tag", "tagged", "until"),
     "structgen.processor": ("LogitsProcessor",),
     "structgen.types": ("from_type", "json_schema"),
     "structgen.vocabulary": ("Vocabulary",),

@@ -48,11 +48,13 @@ class Alternation(Node):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Loop(Node):
-    """The item between ``min`` and ``max`` times (None: without bound)."""
+    """The item between ``min`` and ``max`` times (None: without bound). ``lazy`` says nothing about the language, only that
+    a matcher tries fewer rounds first (`compile_leftmost`)."""
 
     item: Node
     min: int = 0
     max: int | None = None
+    lazy: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -328,8 +328,7 @@ class _Parser(Reader):
         if self.syntax == "python" and self.take("+"):
             group.items[-1] = self._possessive(item, low, high, start)
         else:
-            self.take("?")
-            group.items[-1] = Loop(item, low, high)
+            group.items[-1] = Loop(item, low, high, lazy=self.take("?"))
         group.last = "quantified"
 
     def _possessive(self, item: Node, low: int, high: int | None, start: int) -> Node:

@@ -14,7 +14,7 @@ from structgen.automata import ir
 from structgen.automata.chardfa import from_strings
 from structgen.errors import LimitExceeded, StructgenError, UnsatisfiableSchema
 
-__all__ = ["Constraint", "choice", "literal", "regex", "repeat"]
+__all__ = ["Constraint", "choice", "ebnf", "forbid", "gbnf", "literal", "regex", "repeat", "text_or_constraint"]
 
 FEW_LETTERS = 1_000
 """A choice of texts with more characters in all is one automaton."""
@@ -76,7 +76,7 @@ def choice(texts: Iterable[str | Constraint]) -> Constraint:
         except LimitExceeded:
             if n_letters > MANY_LETTERS:
                 raise
-    return _either(list(dict.fromkeys(_constraint(item) for item in items)))
+    return _either(list(dict.fromkeys(text_or_constraint(item) for item in items)))
 
 
 def _one_of_many(texts: list[str]) -> Constraint:
@@ -96,7 +96,7 @@ def repeat(constraint: Constraint | str, min: int = 0, max: int | None = None) -
     if min > MAX_COUNT:
         raise LimitExceeded("repetitions", MAX_COUNT)
     max = None if max is None or max > MAX_COUNT else max
-    item = _constraint(constraint)
+    item = text_or_constraint(constraint)
     return Constraint(ir.Repeat(item.expr, min, max), source=f"({item.source}){{{min},{'' if max is None else max}}}")
 
 
@@ -107,7 +107,42 @@ def regex(pattern: str, **options: Any) -> Constraint:
     return Constraint(to_expr(pattern, **options), source=f"/{pattern}/")
 
 
-def _constraint(value: Constraint | str) -> Constraint:
+def forbid(constraint: Constraint | str, patterns: Iterable[str | Constraint]) -> Constraint:
+    """The texts of a constraint in which none of the patterns occurs: texts, or regular constraints such as ``regex(...)``.
+
+    >>> forbid(regex("[a-z]*"), ["ab", regex("c+d")]).source
+    "/[a-z]*/ without 'ab', /c+d/"
+    """
+    from structgen.automata.chardfa import any_text, complement, concat, union
+    from structgen.grammars.intersection import intersection
+    from structgen.grammars.regular import language
+
+    if isinstance(patterns, (str, Constraint)) or not isinstance(patterns, Iterable):
+        raise StructgenError(f"forbid takes a list of patterns, not one {type(patterns).__name__}")
+    whole, parts = text_or_constraint(constraint), [text_or_constraint(pattern) for pattern in patterns]
+    if not parts:
+        return whole
+    found = union(*(language(part.expr) for part in parts))
+    expr = intersection(whole.expr, complement(concat(any_text(), found, any_text())))
+    return Constraint(expr, source=f"{whole.source} without {', '.join(map(_name, parts))}")
+
+
+def ebnf(text: str, start: str | None = None) -> Constraint:
+    """The texts of a grammar in the W3C's EBNF (docs/ebnf.md) that its first rule describes, or the rule ``start``."""
+    from structgen.grammars.ebnf import parse_ebnf
+
+    return Constraint(parse_ebnf(text, start), source="EBNF")
+
+
+def gbnf(text: str, start: str = "root") -> Constraint:
+    """The texts of a grammar in GBNF, the language of llama.cpp (docs/gbnf.md), that its rule ``start`` describes."""
+    from structgen.grammars.gbnf import parse_gbnf
+
+    return Constraint(parse_gbnf(text, start), source="GBNF")
+
+
+def text_or_constraint(value: Constraint | str) -> Constraint:
+    """The constraint itself; a plain string stands for itself."""
     if isinstance(value, Constraint):
         return value
     if isinstance(value, str):
@@ -116,12 +151,12 @@ def _constraint(value: Constraint | str) -> Constraint:
 
 
 def _sequence(values: Sequence[Constraint | str]) -> Constraint:
-    parts = [_constraint(value) for value in values]
+    parts = [text_or_constraint(value) for value in values]
     return Constraint(ir.Seq(tuple(p.expr for p in parts)), _reports(parts), " + ".join(_name(p) for p in parts))
 
 
 def _either(values: Sequence[Constraint | str]) -> Constraint:
-    parts = [_constraint(value) for value in values]
+    parts = [text_or_constraint(value) for value in values]
     return Constraint(ir.Choice(tuple(p.expr for p in parts)), _reports(parts), " | ".join(_name(p) for p in parts))
 
 
