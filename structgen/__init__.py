@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from structgen.compiler import compile
     from structgen.enumeration import random_words, words
     from structgen.generator import Generator, Stream, generate
-    from structgen.grammars.constraint import Constraint, choice, ebnf, forbid, gbnf, literal, regex, repeat
+    from structgen.grammars.constraint import Constraint, choice, ebnf, forbid, gbnf, literal, regex, repeat, token
     from structgen.grammars.tagged import Tag, tagged, until
     from structgen.openai_requests import InvalidRequest, from_response_format, from_tools
     from structgen.processor import LogitsProcessor
@@ -70,6 +70,7 @@ __all__ = [
     "regex",
     "repeat",
     "tagged",
+    "token",
     "until",
     "words",
 ]
@@ -80,7 +81,7 @@ _HOMES = {
     "structgen.compiler": ("compile",),
     "structgen.enumeration": ("random_words", "words"),
     "structgen.generator": ("Generator", "Stream", "generate"),
-    "structgen.grammars.constraint": ("Constraint", "choice", "ebnf", "forbid", "gbnf", "literal", "regex", "repeat"),
+    "structgen.grammars.constraint": ("Constraint", "choice", "ebnf", "forbid", "gbnf", "literal", "regex", "repeat", "token"),
     "structgen.openai_requests": ("InvalidRequest", "from_response_format", "from_tools"),
     "structgen.grammars.tagged": ("Tag", "tagged", "until"),
     "structgen.processor": ("LogitsProcessor",),

@@ -133,7 +133,9 @@ class Explanation:
         self.may_end, self.next_bytes, self.tokens, self._vocab = may_end, next_bytes, tokens, vocab
 
     def __str__(self) -> str:
-        shown = ", ".join(repr(self._vocab.token_bytes(t).decode("utf-8", "backslashreplace")) for t in self.tokens[:12])
+        names = {i: name for name, i in self._vocab.special.items()}
+        texts = (names.get(t) or repr(self._vocab.token_bytes(t).decode("utf-8", "backslashreplace")) for t in self.tokens[:12])
+        shown = ", ".join(texts)
         more = f" and {len(self.tokens) - 12} more" if len(self.tokens) > 12 else ""
         end = "the output may end here; " if self.may_end else ""
         return f"{end}next byte one of {self.next_bytes!r}; {len(self.tokens)} tokens: {shown}{more}"

@@ -42,7 +42,8 @@ def compile(constraint: Any, vocab: Any) -> TokenAutomaton:
 def _engine(vocab: Vocabulary) -> tuple[Engine, MaskRows]:
     with _lock:
         if vocab.key not in _engines:
-            engine = Engine(vocab.offsets, vocab.data, vocab.trie)
+            named = {name: i for name, i in vocab.special.items() if i not in vocab.eos_token_ids}
+            engine = Engine(*vocab.marked, vocab.trie, named)
             _engines[vocab.key] = engine, MaskRows(engine.words)
             while len(_engines) > MAX_ENGINES:
                 _engines.popitem(last=False)

@@ -29,8 +29,9 @@ from structgen import _token_audit, _token_bytes, _token_sources
 from structgen._token_audit import Encoder, audit
 from structgen._token_bytes import MAX_IDS, TokenTable, token_ids
 from structgen._token_sources import CallableEncoder, Source, eos_ids, source_of, source_of_file
-from structgen.automata import trie
+from structgen.automata import marks, trie
 from structgen.automata.diskcache import code_version, load_arrays, store_arrays
+from structgen.automata.marks import with_marks
 from structgen.errors import VocabularyError
 
 __all__ = ["Vocabulary"]
@@ -187,11 +188,16 @@ class Vocabulary:
         return hashlib.sha256(b"%d " % self.size + self.offsets.tobytes() + self.data.tobytes()).hexdigest()
 
     @cached_property
+    def marked(self) -> tuple[Offsets, Data]:
+        """``offsets`` and ``data`` as the machine wants them: special tokens that may stand inside an output by their marks."""
+        return with_marks(self.offsets, self.data, set(self.special.values()) - self.eos_token_ids)
+
+    @cached_property
     def trie(self) -> trie.TokenTrie:
-        """The token trie, from the disk cache if it is there."""
-        found = _tries.get(self._table_key)
+        """The token trie of the marked tokens, from the disk cache if it is there."""
+        found = _tries.get(self.key)
         if found is None:
-            found = _tries[self._table_key] = _load_trie(self._table_key, self.offsets, self.data)
+            found = _tries[self.key] = _load_trie(self.key, *self.marked)
         return found
 
     def __eq__(self, other: object) -> bool:
@@ -267,7 +273,8 @@ def _without(offsets: Offsets, data: Data, ids: Iterable[int]) -> tuple[Offsets,
 @cache
 def _version() -> str:
     """Of the code that derives what is cached: no entry outlives a change of it."""
-    return code_version(*(str(module.__file__) for module in (sys.modules[__name__], _token_audit, _token_bytes, _token_sources, trie)))
+    modules = (sys.modules[__name__], _token_audit, _token_bytes, _token_sources, marks, trie)
+    return code_version(*(str(module.__file__) for module in modules))
 
 
 def _from_source(source: Source) -> Vocabulary:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from structgen.automata.ir import Bytes, Chars, Choice, Expr, Item, Quoted, QuotedText, Regular, Repeat, Rule, Seq, Unique
+from structgen.automata.ir import Bytes, Chars, Choice, Expr, Item, Quoted, QuotedText, Regular, Repeat, Rule, Seq, Token, Unique
 from structgen.automata.lexemes import effective_bounds
 from structgen.errors import LimitExceeded, StructgenError
 
@@ -212,6 +212,7 @@ def _regular(expr: Regular, _: Facts) -> int:
 _FACTS: dict[type[Expr], Callable[[Any, Facts], int]] = {
     Bytes: lambda expr, _: PRODUCTIVE if expr.value else WORDS,
     QuotedText: lambda expr, _: PRODUCTIVE,
+    Token: lambda expr, _: PRODUCTIVE,
     Chars: _chars,
     Regular: _regular,
     Quoted: _quoted,

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import mmap
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -24,7 +25,7 @@ from structgen.automata import _trie_kernels as T
 from structgen.automata import lexemes
 from structgen.automata.ir import Rule
 from structgen.automata.trie import TokenTrie
-from structgen.errors import LimitExceeded
+from structgen.errors import LimitExceeded, VocabularyError
 
 __all__ = ["Engine"]
 
@@ -43,15 +44,19 @@ def _zero_words(n: int) -> Words:
 
 
 class Engine:
-    """The arena of one vocabulary. ``offsets``/``data``: token bytes; ``trie``: the same as a trie."""
+    """The arena of one vocabulary. ``offsets``/``data``: token bytes, special tokens by their marks; ``trie``: the same as a
+    trie; ``special``: the tokens that grammars may name."""
 
-    def __init__(self, offsets: npt.NDArray[np.int64], data: npt.NDArray[np.uint8], trie: TokenTrie) -> None:
+    def __init__(
+        self, offsets: npt.NDArray[np.int64], data: npt.NDArray[np.uint8], trie: TokenTrie, special: Mapping[str, int] | None = None
+    ) -> None:
+        self.special = special or {}
         self.size = len(offsets) - 1
         if self.size > MAX_TOKENS:
             raise LimitExceeded("tokens of a vocabulary", MAX_TOKENS)
         self.words = (self.size + 31) // 32
         single = offsets[:-1][np.diff(offsets) == 1]
-        self.byte_complete = len(np.unique(data[single])) == 256  # every byte is a token of its own
+        self.byte_complete = len(np.unique(data[single])) >= 255  # every byte of texts (all but the mark) is a token of its own
         self.lock = threading.RLock()
         self.rules: WeakKeyDictionary[Rule, tuple[int, int]] = WeakKeyDictionary()  # cell, and facts (see analysis)
         self.texts: dict[str, int] = {}
@@ -171,6 +176,15 @@ class Engine:
 
     def define_rule(self, cell: int, code: int, sub: int = 0) -> None:
         self.arena[cell : cell + K.R_VALUE] = 0, code, sub
+
+    def special_token(self, token: str | int) -> int:
+        """The id of a special token that does not end the output."""
+        found = self.special.get(token) if isinstance(token, str) else token if token in self.special.values() else None
+        if found is None:
+            close = get_close_matches(str(token), self.special, 3)
+            hint = f"; did you mean {' or '.join(map(repr, close))}?" if close else f"; there are {len(self.special)} special tokens"
+            raise VocabularyError(f"the vocabulary has no special token {token!r:.100} that may stand inside an output{hint}")
+        return found
 
     def name(self, text: str) -> int:
         """The id of a name, as scopes keep it."""

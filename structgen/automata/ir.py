@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from structgen.automata.chardfa import CharDfa
 
-__all__ = ["EMPTY", "Bytes", "Chars", "Choice", "Expr", "Item", "Quoted", "QuotedText", "Regular", "Repeat", "Rule", "Seq", "Unique"]
+__all__ = [
+    "EMPTY", "Bytes", "Chars", "Choice", "Expr", "Item", "Quoted", "QuotedText", "Regular", "Repeat", "Rule", "Seq", "Token", "Unique",
+]  # fmt: skip
 
 
 class Expr:
@@ -33,6 +35,13 @@ class Bytes(Expr):
     """Exactly these bytes (``b""`` is the empty string)."""
 
     value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Token(Expr):
+    """One special token, by its name in the vocabulary or by its id; never a text, not even that of its name."""
+
+    token: str | int
 
 
 @dataclass(frozen=True, slots=True)

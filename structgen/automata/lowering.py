@@ -17,9 +17,10 @@ from structgen.automata import _names_kernels as N
 from structgen.automata import _state_kernels as K
 from structgen.automata.analysis import Analysis
 from structgen.automata.chardfa import CharDfa, literal
-from structgen.automata.ir import EMPTY, Bytes, Chars, Choice, Expr, Item, Quoted, QuotedText, Regular, Repeat, Rule, Seq, Unique
+from structgen.automata.ir import EMPTY, Bytes, Chars, Choice, Expr, Item, Quoted, QuotedText, Regular, Repeat, Rule, Seq, Token, Unique
 from structgen.automata.left_recursion import without_left_recursion
 from structgen.automata.lexemes import effective_bounds, inexhaustible, lexeme_rule
+from structgen.automata.marks import mark
 from structgen.automata.utf8 import byte_sequences
 from structgen.errors import LimitExceeded, StructgenError, UnsatisfiableSchema
 
@@ -40,7 +41,8 @@ Place = int  # of an instruction in the code of a rule, in words
 def lower(engine: Engine, root: Expr) -> int:
     """Write the grammar into the engine's arena; the cell of its start rule.
 
-    Raises UnsatisfiableSchema if it has no words, StructgenError for an undefined rule."""
+    Raises UnsatisfiableSchema if it has no words, VocabularyError for a token that the vocabulary lacks, StructgenError for an
+    undefined rule."""
     impossible: set[int] = set()  # identities of the scopes that cannot be finished: found once they are written
     with engine.lock, _one_at_a_time:
         while (cell := _Lowering(engine, root, impossible).run()) is None:
@@ -207,6 +209,9 @@ class _Body:
     def _bytes(self, expr: Bytes, depth: int) -> None:
         self.code += _spelled(tuple(zip(expr.value, expr.value, strict=True)))
 
+    def _token(self, expr: Token, depth: int) -> None:
+        self._bytes(Bytes(mark(self.engine.special_token(expr.token))), depth)
+
     def _seq(self, expr: Seq, depth: int) -> None:
         for item in expr.items:
             self.emit(item, depth + 1)
@@ -369,6 +374,7 @@ def _spelled(ranges: tuple[tuple[int, int], ...]) -> tuple[int, ...]:
 
 _EMIT: dict[type[Expr], Callable[[_Body, Any, int], None]] = {
     Bytes: _Body._bytes,
+    Token: _Body._token,
     Seq: _Body._seq,
     Choice: _Body._choice,
     QuotedText: _Body._text,

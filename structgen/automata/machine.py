@@ -19,6 +19,7 @@ from structgen.automata._pushdown_kernels import S_ACCEPTING
 from structgen.automata.engine import Engine
 from structgen.automata.ir import Expr
 from structgen.automata.lowering import lower
+from structgen.automata.marks import MARK
 from structgen.errors import StructgenError, UnsatisfiableSchema
 
 __all__ = ["DEAD", "Machine", "MaskRow"]
@@ -201,10 +202,10 @@ class Machine:
         return np.flatnonzero(np.unpackbits(self.mask(state).view(np.uint8), bitorder="little"))
 
     def advance_bytes(self, state: int, data: bytes) -> int:
-        """The state after bytes, whatever tokens they came in."""
+        """The state after the bytes of a text, whatever tokens they came in; special tokens are no text."""
         state = self._checked(state)
         for b in memoryview(data):
-            if state <= FINISHED:
+            if state <= FINISHED or b == MARK:
                 return DEAD
             state = self._engine.step(state, b)
         return state
@@ -215,11 +216,11 @@ class Machine:
         return self.is_accepting(self.advance_bytes(self.initial, data))
 
     def next_bytes(self, state: int) -> list[int]:
-        """The bytes that may follow."""
+        """The bytes of texts that may follow (special tokens have none)."""
         state = self._checked(state)
         if state <= FINISHED:
             return []
-        return [b for b in range(256) if self._engine.step(state, b) != DEAD]
+        return [b for b in range(MARK) if self._engine.step(state, b) != DEAD]
 
 
 def _is_state(engine: Engine, offset: int) -> bool:

@@ -14,7 +14,7 @@ from structgen.automata import ir
 from structgen.automata.chardfa import from_strings
 from structgen.errors import LimitExceeded, StructgenError, UnsatisfiableSchema
 
-__all__ = ["Constraint", "choice", "ebnf", "forbid", "gbnf", "literal", "regex", "repeat", "text_or_constraint"]
+__all__ = ["Constraint", "choice", "ebnf", "forbid", "gbnf", "literal", "regex", "repeat", "text_or_constraint", "token"]
 
 FEW_LETTERS = 1_000
 """A choice of texts with more characters in all is one automaton."""
@@ -55,6 +55,17 @@ def literal(text: str) -> Constraint:
         return Constraint(ir.Bytes(text.encode()), source=f"literal {text!r}")
     except UnicodeEncodeError as error:
         raise StructgenError(f"a lone surrogate at position {error.start} cannot be written as UTF-8") from None
+
+
+def token(name: str | int) -> Constraint:
+    """One special (or added) token, by its name in the vocabulary or its id. It is never its text: the characters ``<|x|>`` do not
+    match ``token("<|x|>")``, and no text constraint matches the token. A token that ends the output cannot be named.
+
+    >>> call = token("<|tool|>") + regex("[a-z]+")
+    """
+    if isinstance(name, bool) or not isinstance(name, (str, int)):
+        raise StructgenError(f"a token is named by a text or an id, found {name!r:.100}")
+    return Constraint(ir.Token(name), source=f"token {name}")
 
 
 def choice(texts: Iterable[str | Constraint]) -> Constraint:

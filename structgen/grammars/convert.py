@@ -93,6 +93,8 @@ class Notation(ABC):
                 return self.literal(expr.value.decode())
             except UnicodeDecodeError:
                 raise StructgenError(f"the bytes {expr.value!r} are no text, which this notation cannot express") from None
+        if isinstance(expr, ir.Token):
+            return self.token(expr.token), ATOM
         if isinstance(expr, ir.Chars):
             return self.characters(expr.ranges), ATOM
         if isinstance(expr, ir.Regular):
@@ -137,6 +139,9 @@ class Notation(ABC):
     def plain_name(self, name: str) -> str:
         """A name that the notation can write."""
 
+    def token(self, token: str | int) -> str:
+        raise StructgenError("special tokens cannot be written in this notation")
+
     @abstractmethod
     def literal(self, text: str) -> tuple[str, int]: ...
 
@@ -161,6 +166,11 @@ class Gbnf(Notation):
 
     def plain_name(self, name: str) -> str:
         return re.sub("[^a-zA-Z0-9-]+", "-", name).strip("-") or "rule"
+
+    def token(self, token: str | int) -> str:
+        if isinstance(token, str) and not (token.startswith("<") and token.find(">") == len(token) - 1):
+            raise StructgenError(f"the special token {token!r} cannot be written in this notation: its name is not in angle brackets")
+        return f"<[{token}]>" if isinstance(token, int) else token
 
     def literal(self, text: str) -> tuple[str, int]:
         return '"' + "".join(_escaped(char, '"\\') for char in text) + '"', ATOM

@@ -20,6 +20,7 @@ MAX_COUNT = 10**9
 SPACE = re.compile(r"(?:[ \t]|#[^\r\n]*)*")
 SPACE_OR_NEWLINE = re.compile(r"(?:[ \t\r\n]|#[^\r\n]*)*")
 NAME = re.compile(r"[a-zA-Z0-9-]+")
+TOKEN, TOKEN_ID = re.compile("<[^>]+>"), re.compile(r"<\[[0-9]{1,9}\]>")
 NUMBER = re.compile(r"[0-9]+")
 ESCAPES = {"t": "\t", "r": "\r", "n": "\n", "\\": "\\", '"': '"', "[": "[", "]": "]", "-": "-"}
 HEX_DIGITS = {"x": 2, "u": 4, "U": 8}
@@ -139,10 +140,17 @@ class _Parser(GrammarReader):
         if char == ".":
             self.at += 1
             return ir.Chars(ANY)
-        if char in "<!":
-            raise self.error("tokens in grammars are not supported yet")
+        if char == "<":
+            return self.token()
+        if char == "!":
+            raise self.error("any token but one (!<...>) cannot be enforced: it may end inside a character")
         at = self.at
         return self.reference(self.match(NAME, "the name of a rule"), at)
+
+    def token(self) -> ir.Expr:
+        """``<[1234]>`` by its id, ``<name>`` by its name, angle brackets included."""
+        name = self.match(TOKEN, "a token: <name> or <[id]>")
+        return ir.Token(int(name[2:-2]) if TOKEN_ID.fullmatch(name) else name)
 
     def literal(self) -> ir.Expr:
         self.at += 1

@@ -90,6 +90,8 @@ class _Product:
     def _exits(self, expr: ir.Expr, p: int) -> Exits:
         if isinstance(expr, ir.Bytes):
             return self._text(expr, p)
+        if isinstance(expr, ir.Token):  # no text
+            return {p: expr}
         if isinstance(expr, ir.Chars):
             return {q: ir.Chars(ranges) for q, ranges in self._characters(expr.ranges, p).items()}
         if isinstance(expr, ir.Regular):

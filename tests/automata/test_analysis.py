@@ -69,7 +69,7 @@ def test_undefined_rules_and_foreign_objects_are_refused() -> None:
 
 def test_rules_of_an_earlier_grammar_are_not_entered_again() -> None:
     vocabulary = sg.Vocabulary.from_bytes([bytes([i]) for i in range(256)])
-    engine = Engine(vocabulary.offsets, vocabulary.data, vocabulary.trie)
+    engine = Engine(*vocabulary.marked, vocabulary.trie)
     shared = recursive("empty")
     lower(engine, Seq((A, shared)))
     analysis = Analysis(Seq((shared, A)), engine.rules)

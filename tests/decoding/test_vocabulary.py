@@ -382,11 +382,11 @@ def test_pickling_and_copying(kind: str) -> None:
         assert other.encode('{"a": 1}') == vocabulary.encode('{"a": 1}')
 
 
-def test_the_trie_is_that_of_the_bytes() -> None:
+def test_the_trie_is_that_of_the_bytes_and_marks() -> None:
     _, vocabulary = made("byte level")
-    built = build_trie(vocabulary.offsets, vocabulary.data)
-    for trie in (vocabulary.trie, pickle.loads(pickle.dumps(vocabulary)).with_eos(0).trie):
-        assert trie.nodes.tolist() == built.nodes.tolist() and trie.tokens.tolist() == built.tokens.tolist()
+    for other in (vocabulary, pickle.loads(pickle.dumps(vocabulary)).with_eos(0)):
+        built = build_trie(*other.marked)
+        assert other.trie.nodes.tolist() == built.nodes.tolist() and other.trie.tokens.tolist() == built.tokens.tolist()
 
 
 # --- files
