@@ -64,6 +64,7 @@ class _Lowering:
         self.queue: list[tuple[int, Expr]] = []
         self.named: list[Rule] = []
         self.guarded: list[tuple[int, Unique]] = []  # cells of scopes whose names or items may run out, are required or are counted
+        self.unfinished: list[Unique] = []  # scopes that cannot have what they want
 
     def run(self) -> int | None:
         """The cell of the start rule; None if scopes turn out to be impossible (which are noted), and all has to be written again."""
@@ -75,14 +76,14 @@ class _Lowering:
             while self.queue:
                 rule_cell, expr = self.queue.pop()
                 _Body(self).write(rule_cell, expr)
-            unfinished = [scope for scope_cell, scope in self.guarded if not self.engine.can_finish(scope_cell)]
+            self.unfinished += [scope for scope_cell, scope in self.guarded if not self.engine.can_finish(scope_cell)]
         except BaseException:
             self._forget()
             raise
-        if unfinished:
+        if self.unfinished:
             self._forget()
-            self.impossible.update(map(id, unfinished))
-        return None if unfinished else cell
+            self.impossible.update(map(id, self.unfinished))
+        return None if self.unfinished else cell
 
     def _forget(self) -> None:
         """Rules whose cells may be unfinished, or not as they should be."""
@@ -127,6 +128,7 @@ class _Body:
         self.targets: list[int] = []  # which words of the code are targets
         self.in_scope = False  # in the body of a `Unique`: what captures names must stay in this rule
         self.required: set[CharDfa | None] = set()  # the contents of the names that the scope wants
+        self.offered: set[CharDfa | None] = set()  # the contents of the names that it can have
         self.limited = False  # whether the scope has a greatest number of names
         self.counting = False  # in a counted repetition: elements carry the count, so literals must be called
 
@@ -152,7 +154,9 @@ class _Body:
             self.code[at] += base
         self.engine.write(self.code)
         self.engine.define_rule(cell, base)
-        if scope is not None and guarded:
+        if scope is not None and not self.required <= self.offered:
+            self.lowering.unfinished.append(scope)
+        elif scope is not None and guarded:
             self.lowering.guarded.append((cell, scope))
 
     def _guard(self, scope: Unique) -> bool:
@@ -258,6 +262,7 @@ class _Body:
         assert bounds is not None, "unproductive lexemes are dropped before"
         capture = 0
         if expr.capture and self.in_scope:
+            self.offered.add(expr.content)
             free = bounds[1] < 0 and inexhaustible(expr.content) and not self.limited
             capture = N.CAPTURE | (0 if free else N.EXHAUSTIBLE) | (N.REQUIRED if expr.content in self.required else 0)
         self._call(lexeme_rule(self.engine, expr.content, True, bounds), capture=capture)
