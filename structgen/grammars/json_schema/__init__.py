@@ -80,7 +80,10 @@ def _built(source: Source) -> tuple[ir.Expr, list[SchemaWarning]]:
     expr = lowering.run(formula)
     if not is_productive(expr):
         raise UnsatisfiableSchema(_reason(formula, normaliser, [*map(str, parser.unwritable)]), pointer="#")
-    return expr, [*parser.unwritable, *(SchemaWarning("", f"spelling of numbers: {remark}") for remark in lowering.remarks)]
+    if not lowering.remarks:
+        return expr, [*parser.unwritable]
+    spelling = f"numbers are read and written in the usual spellings only: {'; '.join(lowering.remarks)}"
+    return expr, [*parser.unwritable, SchemaWarning("", spelling)]
 
 
 def _reason(formula: Formula, normaliser: Normaliser, unwritable: list[str]) -> str:
