@@ -160,7 +160,9 @@ def constraint_of(sample: Sample, counts: Counter[str], **options: Any) -> Any:
     """The constraint, None where the schema is refused or unsatisfiable (counted)."""
     counts["schemas"] += 1
     try:
-        return sg.json_schema(sample.schema, **options)
+        constraint = sg.json_schema(sample.schema, **options)
+        sg.compile(constraint, toy_vocabulary())  # some want names that they cannot have, which is found out only here
+        return constraint
     except sg.UnsupportedSchema as error:
         assert error.keyword, error
         counts[f"unsupported: {error.keyword}"] += 1

@@ -254,6 +254,8 @@ class Normaliser:
         if isinstance(shape, StringShape):
             return text_is_empty(shape)
         if isinstance(shape, ArrayShape):
+            if any(c.is_impossible(shape.max) for c in shape.contains):
+                return True
             return any(self._nothing_fits(shape.at(i)) for i in range(min(shape.min, len(shape.prefix) + 1)))
         assert isinstance(shape, ObjectShape)
         return any(self._nothing_fits(shape.value(name, self.formulas)) or not self.allows_name(shape, name) for name in shape.required)

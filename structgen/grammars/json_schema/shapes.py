@@ -230,6 +230,10 @@ class Contains:
     min: int = 1
     max: int | None = None
 
+    def is_impossible(self, most: int | None) -> bool:
+        """Whether no array of at most ``most`` items can have so many."""
+        return (self.max is not None and self.min > self.max) or (most is not None and self.min > max(0, most - self.start))
+
 
 @dataclass(frozen=True, slots=True)
 class ArrayShape:
@@ -267,7 +271,7 @@ class ArrayShape:
         if bound is None and self.tail is formulas.false:
             bound = len(self.prefix)
         high = least_upper(self.max, bound)
-        if high is not None and self.min > high:
+        if (high is not None and self.min > high) or any(c.is_impossible(high) for c in self.contains):
             return None
         if self.unique and (self.repeats or (high is not None and high <= 1)):
             return None if self.repeats else replace(self, max=high, unique="")
