@@ -1,4 +1,4 @@
-"""The ``structgen`` command: generate, check, validate, warmup. Results go to stdout, everything else to stderr.
+"""The ``structgen`` command: generate, check, validate, sample, convert, warmup. Results go to stdout, everything else to stderr.
 
 Nothing heavy is imported before it is needed, so that ``structgen --help`` answers at once.
 """
@@ -21,6 +21,7 @@ from structgen.progress import Progress, harmless, tell
 
 if TYPE_CHECKING:
     from structgen.automaton import Explanation, TokenAutomaton
+    from structgen.grammars.constraint import Constraint
     from structgen.types import TypedConstraint
 
 __all__ = ["main"]
@@ -35,6 +36,7 @@ EXIT_CODES = """exit codes:
   4  the model failed while generating
   5  the output cannot be written, or something went wrong that should not have"""
 MAX_INDENT = 64
+START = "start rule of the grammar (default: root in GBNF, the first in EBNF, start in Lark)"
 
 INSTRUCTION = """{text}
 
@@ -111,7 +113,7 @@ def validate(arguments: argparse.Namespace) -> int:
     from structgen.compiler import compile
     from structgen.vocabulary import Vocabulary
 
-    if arguments.schema is arguments.regex is arguments.type is None:
+    if arguments.schema is arguments.regex is arguments.grammar is arguments.type is None:
         arguments.schema, *arguments.files = arguments.files
         if not arguments.files:
             raise StructgenError("validate takes a schema and at least one text: structgen validate SCHEMA FILE...")
@@ -125,6 +127,24 @@ def validate(arguments: argparse.Namespace) -> int:
             tell(_rejection(name, line, text, position, end, automaton.explain(state)))
             code = INCOMPLETE
     return code
+
+
+def sample(arguments: argparse.Namespace) -> int:
+    """``structgen sample``: random texts of a schema, regex, grammar or type."""
+    from structgen.enumeration import random_words
+
+    bounds = {} if arguments.max_length is None else {"max_length": arguments.max_length}
+    for word in random_words(_constraint(arguments).constraint, arguments.number, seed=arguments.seed, **bounds):
+        _write(word.decode())
+    return OK
+
+
+def convert(arguments: argparse.Namespace) -> int:
+    """``structgen convert``: a grammar in another notation."""
+    from structgen.grammars.convert import write_grammar
+
+    _write(write_grammar(_grammar(arguments.grammar, arguments.start).expr, arguments.to), end="")
+    return OK
 
 
 def warmup(arguments: argparse.Namespace) -> int:
@@ -164,6 +184,15 @@ def _parser() -> argparse.ArgumentParser:
     validated = command(validate, "Tell whether texts are accepted, and if not, where they go wrong.")
     _add_constraint_arguments(validated, required=False)
     _add_validate_arguments(validated)
+    sampled = command(sample, "Print random texts that a constraint allows, one per line unless they have line breaks themselves.")
+    _add_constraint_arguments(sampled)
+    sampled.add_argument("-n", "--number", type=_positive, default=1, metavar="N", help="how many (default: 1)")
+    sampled.add_argument("--seed", type=_seed, metavar="N", help="for reproducible texts")
+    sampled.add_argument("--max-length", type=_positive, metavar="BYTES", help="draw uniformly from all texts of at most this length")
+    converted = command(convert, "Write a grammar in another notation.")
+    converted.add_argument("grammar", metavar="FILE", help="grammar in GBNF (.gbnf), EBNF (.ebnf) or Lark (.lark)")
+    converted.add_argument("--to", required=True, metavar="NOTATION", help="gbnf, ebnf or lark")
+    converted.add_argument("--start", metavar="RULE", help=START)
     command(warmup, "Compile the kernels now, once per installation, rather than on first use.")
     return parser
 
@@ -172,7 +201,9 @@ def _add_constraint_arguments(parser: argparse.ArgumentParser, required: bool = 
     which = parser.add_mutually_exclusive_group(required=required)
     which.add_argument("--schema", metavar="FILE", help="file with a JSON Schema")
     which.add_argument("--regex", metavar="REGEX", help="regular expression that the whole output matches")
+    which.add_argument("--grammar", metavar="FILE", help="file with a grammar in GBNF (.gbnf), EBNF (.ebnf) or Lark (.lark)")
     which.add_argument("--type", metavar="MODULE:NAME", help="a pydantic model, dataclass, TypedDict, Enum or function")
+    parser.add_argument("--start", metavar="RULE", help=START)
     _add_lossy_argument(parser)
 
 
@@ -194,7 +225,7 @@ def _add_validate_arguments(parser: argparse.ArgumentParser) -> None:
         "files",
         metavar="FILE",
         nargs="+",
-        help="file with a text, or - for stdin; without --schema, --regex and --type the first FILE is the schema. "
+        help="file with a text, or - for stdin; without --schema, --regex, --grammar and --type the first FILE is the schema. "
         "White space around JSON is ignored, and so is a line break at the end of other texts unless it is wanted",
     )
     parser.add_argument("--jsonl", action="store_true", help="every line is a text of its own; empty lines are ignored")
@@ -245,18 +276,33 @@ def _constraint(arguments: argparse.Namespace) -> TypedConstraint:
     from structgen.types import as_constraint, from_type, json_schema
 
     options = _options(arguments)
-    if arguments.regex is not None:
+    if arguments.start is not None and arguments.grammar is None:
+        raise StructgenError("--start is for grammars: give one with --grammar")
+    if arguments.regex is not None or arguments.grammar is not None:
         for option in ("property_order", "lossy"):
             if option in options:
                 raise StructgenError(f"--{option.replace('_', '-')} is for JSON: give a schema or a type")
-        return as_constraint(regex(arguments.regex))
+        return as_constraint(regex(arguments.regex) if arguments.grammar is None else _grammar(arguments.grammar, arguments.start))
     if arguments.schema is not None:
         return json_schema(_read_file(arguments.schema), **options)
     return from_type(_named_type(arguments.type), **options)
 
 
+def _grammar(path: str, start: str | None) -> Constraint:
+    """The grammar in a file, whose suffix says what notation it is in."""
+    from structgen.grammars.constraint import ebnf, gbnf, lark
+
+    readers: dict[str, Callable[..., Constraint]] = {".gbnf": gbnf, ".ebnf": ebnf, ".lark": lark}
+    suffix = Path(path).suffix
+    if suffix not in readers:
+        raise StructgenError(f"{path}: the name of a grammar file ends in {', '.join(readers)}, which says its notation")
+    return readers[suffix](_read_file(path), **({} if start is None else {"start": start}))
+
+
 def _options(arguments: argparse.Namespace) -> dict[str, Any]:
     """White space: any when reading; when writing what is wanted, what the embedded model has learnt, or what the model likes."""
+    if arguments.run is sample:
+        return {"whitespace": "one-space", **_lossy(arguments)}
     if arguments.run is validate:
         lifted = ("string_length", "max_integer_digits", "max_fraction_digits", "max_exponent", "max_padding_zeros")
         order = {} if arguments.property_order is None else {"property_order": arguments.property_order}
@@ -419,7 +465,9 @@ def _prompt(arguments: argparse.Namespace, text: str, constraint: TypedConstrain
 
         return prompt(text, constraint.schema if constraint.schema is not None else True)
     if constraint.schema is None:
-        instruction = f"{text}\n\nAnswer with nothing but a text that matches the regular expression {arguments.regex}\n"
+        by_regex = arguments.grammar is None
+        what = f"the regular expression {arguments.regex}" if by_regex else f"this grammar:\n{_read_file(arguments.grammar)}"
+        instruction = f"{text}\n\nAnswer with nothing but a text that matches {what}\n"
     else:
         import json
 

@@ -14,7 +14,7 @@ from structgen.automata import ir
 from structgen.automata.chardfa import from_strings
 from structgen.errors import LimitExceeded, StructgenError, UnsatisfiableSchema
 
-__all__ = ["Constraint", "choice", "ebnf", "forbid", "gbnf", "literal", "regex", "repeat", "text_or_constraint", "token"]
+__all__ = ["Constraint", "choice", "ebnf", "forbid", "gbnf", "lark", "literal", "regex", "repeat", "text_or_constraint", "token"]
 
 FEW_LETTERS = 1_000
 """A choice of texts with more characters in all is one automaton."""
@@ -150,6 +150,18 @@ def gbnf(text: str, start: str = "root") -> Constraint:
     from structgen.grammars.gbnf import parse_gbnf
 
     return Constraint(parse_gbnf(text, start), source="GBNF")
+
+
+def lark(text: str, start: str = "start", **options: Any) -> Constraint:
+    """The texts that Lark parses with a grammar in its own language (docs/lark.md), beginning with its rule ``start``.
+
+    As ``Lark(text, parser="earley", lexer="dynamic_complete")`` does: terminals may match any split of the text. (Lark's default
+    is ``lexer="dynamic"``, where each terminal takes its longest match only.) Options: ``parser`` ("earley" or "lalr"), ``lexer``, and
+    ``import_paths``, the folders that ``%import`` may read besides the grammars that come with Lark.
+    """
+    from structgen.grammars.lark_grammar import parse_lark
+
+    return Constraint(parse_lark(text, start, **options), source="Lark")
 
 
 def text_or_constraint(value: Constraint | str) -> Constraint:

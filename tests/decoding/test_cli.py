@@ -35,6 +35,8 @@ def folder(tmp_path_factory):
     (found / "exponent.json").write_text('{"minimum": 1e99999999999999999999999}')
     (found / "escape.json").write_text('{"properties": {"a\\u001b[31m": 3}}')
     (found / "surrogate.json").write_text('{"type": "null", "\\ud800\\u001b[31m": 1}')
+    (found / "sums.gbnf").write_text('root ::= sum\nsum ::= sum "+" [0-9] | [0-9]\n')
+    (found / "wrong.gbnf").write_text('root ::= "a\n')
     (found / "cli_raises.py").write_text("raise RuntimeError('boom')")
     (found / "cli_exits.py").write_text("raise SystemExit(7)")
     (found / "cli_syntax.py").write_text("syntax error")
@@ -344,6 +346,49 @@ def test_validate_hands_the_property_order_to_the_library(run, monkeypatch):
     assert run("validate", "--property-order", "any", "schema.json", "-", stdin=text)[0] == 0
     assert run("validate", "schema.json", "-", stdin=text)[0] == 0
     assert asked == ["any", "declared"]
+
+
+def test_validate_and_generate_with_a_grammar(run):
+    assert run("validate", "--grammar", "sums.gbnf", "-", stdin="1+2+3")[0] == 0
+    code, _, err = run("validate", "--grammar", "sums.gbnf", "-", stdin="1+2+")
+    assert code == 1 and "expected '0' to '9'" in err
+    assert run("validate", "--grammar", "sums.gbnf", "--start", "sum", "-", stdin="7")[0] == 0
+    code, out, _ = run("generate", "--model", "model", "--grammar", "sums.gbnf", "--max-new-tokens", "300", "one", "--seed", "1")
+    assert code in (0, 1) and set(out.strip()) <= set("0123456789+")
+
+
+def test_sample(run):
+    code, out, err = run("sample", "--grammar", "sums.gbnf", "-n", "5", "--seed", "3")
+    texts = out.splitlines()
+    assert (code, len(texts), err) == (0, 5, "") and all(set(text[1::2]) <= {"+"} and text[::2].isdigit() for text in texts)
+    assert run("sample", "--grammar", "sums.gbnf", "-n", "5", "--seed", "3")[1] == out
+    assert all(len(text) <= 3 for text in run("sample", "--grammar", "sums.gbnf", "-n", "9", "--max-length", "3")[1].splitlines())
+    value = json.loads(run("sample", "--schema", "schema.json", "--seed", "1")[1])
+    assert value["name"] in ("Ada", "née")
+
+
+def test_convert(run, folder):
+    code, out, err = run("convert", "sums.gbnf", "--to", "ebnf")
+    assert (code, err) == (0, "") and out.startswith("root ::= sum\n")
+    (folder / "sums.ebnf").write_text(out)
+    assert run("convert", "sums.ebnf", "--to", "gbnf")[1] == 'root ::= sum\nsum ::= sum "+" [0-9] | [0-9]\n'
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["sample", "--grammar", "schema.json"], ".gbnf, .ebnf, .lark"),
+        (["sample", "--grammar", "wrong.gbnf"], "line 2, column 1"),
+        (["sample", "--grammar", "sums.gbnf", "--start", "x"], "no rule 'x'"),
+        (["sample", "--regex", "a", "--start", "x"], "--start is for grammars"),
+        (["sample", "--regex", "a*", "--max-length", "0"], "at least 1"),
+        (["convert", "sums.gbnf", "--to", "bnf"], "gbnf, ebnf, lark"),
+        (["convert", "nowhere.gbnf", "--to", "lark"], "cannot read"),
+    ],
+)
+def test_wrong_use_of_grammars(run, arguments, message):
+    code, out, err = run(*arguments)
+    assert (code, out) == (2, "") and message in err
 
 
 def test_warmup(run):
