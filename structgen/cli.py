@@ -77,7 +77,7 @@ def generate(arguments: argparse.Namespace) -> int:
     from structgen.generator import Generator
 
     with progress.step("compiling the constraint"):
-        compile_kernels()
+        compile_kernels(rare=False)
         generator = Generator(model, tokenizer)
         generator.automaton(constraint)
     if arguments.seed is not None:

@@ -57,9 +57,13 @@ def clear_engines() -> None:
         _engines.clear()
 
 
-def warmup() -> list[str]:
-    """Compile (or load) all kernels now; the names of those that had to be compiled."""
+def warmup(*, rare: bool = True) -> list[str]:
+    """Compile (or load) all kernels now; the names of those that had to be compiled. ``rare``: also those that only
+    constraints need whose distinct names or items are counted, required or may run out."""
     from structgen.automata import _mask_kernels  # noqa: F401
+
+    if rare:
+        from structgen.automata import _prune_kernels, _value_kernels  # noqa: F401
     from structgen.automata.jit import compiled_kernels
 
     return list(compiled_kernels)

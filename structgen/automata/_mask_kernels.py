@@ -24,7 +24,6 @@ from structgen.automata._arena import (
 )
 from structgen.automata._item_kernels import MANY
 from structgen.automata._names_kernels import EXHAUSTIBLE, SCARCE, decode_text
-from structgen.automata._prune_kernels import prune
 from structgen.automata._pushdown_kernels import (
     K_CAPTURE,
     K_DATA,
@@ -236,21 +235,6 @@ def verify(h, state, row, maybe):
         while x and h[STATUS] == OK:
             if x & 1 and t < h[N_VOCAB] and advance(h, state, t) >= 0:
                 row[i] |= 1 << (t & 31)
-            x >>= 1
-            t += 1
-
-
-@kernel("void(i4[::1], i8, i4[::1], i4[::1])", entry=True)
-def verify_scarce(h, state, row, maybe):
-    """The same where names may run out: `advance` must leave something that can be finished."""
-    for i in range(row.size):
-        x = maybe[i] & 0xFFFFFFFF
-        t = 32 * i
-        while x and h[STATUS] == OK:
-            if x & 1 and t < h[N_VOCAB]:
-                after = advance(h, state, t)
-                if after >= 0 and h[STATUS] == OK and prune(h, after) >= 0:
-                    row[i] |= 1 << (t & 31)
             x >>= 1
             t += 1
 

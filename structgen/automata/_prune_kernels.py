@@ -1,11 +1,11 @@
-"""States without what cannot be finished: for want of names, or because all values that an item can still become are used.
+"""What cannot be finished, for want of names or because all values that an item can still become are used; masks without it.
 
 ``prune`` drops the configurations of a state that cannot be finished. What cannot be finished cannot become so later, hence
 pruning after whole tokens is enough. Grammars whose names and items are free never come here, and this module is compiled on
 first need.
 """
 
-from structgen.automata._arena import DEAD, LISTS_END, LP, OK, SP, STATUS, TAPE, TOO_LARGE
+from structgen.automata._arena import DEAD, LISTS_END, LP, N_VOCAB, OK, SP, STATUS, TAPE, TOO_LARGE
 from structgen.automata._item_kernels import has_items, items_can_finish, new_value
 from structgen.automata._names_kernels import SCARCE, SCOPE_ITEMS
 from structgen.automata._pushdown_kernels import (
@@ -20,6 +20,7 @@ from structgen.automata._pushdown_kernels import (
     S_CONFIGS,
     S_PRUNED,
     S_TAPE,
+    advance,
     intern_stacks,
     intern_state,
     is_captured,
@@ -29,8 +30,9 @@ from structgen.automata._pushdown_kernels import (
     push,
     top_of,
 )
-from structgen.automata._scope_kernels import name_can_finish, scope_can_finish
-from structgen.automata._state_kernels import D_SCOPE, rule_start
+from structgen.automata._scope_kernels import count_words, name_can_finish, scope_can_finish
+from structgen.automata._state_kernels import D_KEY, D_SCOPE, rule_start
+from structgen.automata._string_kernels import S_HI, S_LEXEME, S_LO, S_Q
 from structgen.automata.jit import inlined, kernel
 
 EMPTY = 1  # in K_PRUNED: the empty stack
@@ -181,3 +183,26 @@ def has_words(h, rule):
     """Whether a scope (its rule cell) can be finished at all."""
     d = rule_start(h, rule)
     return d != DEAD and scope_can_finish(h, d, 0) and (not h[h[d + D_SCOPE] + SCOPE_ITEMS] or has_items(h, d))
+
+
+@kernel("void(i4[::1], i8, i4[::1], i4[::1])", entry=True)
+def verify_scarce(h, state, row, maybe):
+    """As `_mask_kernels.verify`, where names or items may run out: `advance` must leave something that can be finished."""
+    for i in range(row.size):
+        x = maybe[i] & 0xFFFFFFFF
+        t = 32 * i
+        while x and h[STATUS] == OK:
+            if x & 1 and t < h[N_VOCAB]:
+                after = advance(h, state, t)
+                if after >= 0 and h[STATUS] == OK and prune(h, after) >= 0:
+                    row[i] |= 1 << (t & 31)
+            x >>= 1
+            t += 1
+
+
+@kernel("i8(i4[::1], i8, i8)", entry=True)
+def n_words(h, rule, limit):
+    """Number of words of a captured lexeme (its rule cell), -1 if more than limit."""
+    s = h[rule_start(h, rule) + D_KEY + 1]
+    n = count_words(h, h[s + S_LEXEME], h[s + S_Q], h[s + S_LO], h[s + S_HI], limit)
+    return n if n <= limit else -1

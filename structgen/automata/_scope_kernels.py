@@ -30,7 +30,6 @@ from structgen.automata._state_kernels import (
     HAS_BYTES,
     HAS_CALLS,
     calls,
-    rule_start,
     transition,
 )
 from structgen.automata._string_kernels import (
@@ -178,14 +177,6 @@ def name_remains(h, d, text, names):
             break
     h[LP] = work
     return found
-
-
-@kernel("i8(i4[::1], i8, i8)", entry=True)
-def n_words(h, rule, limit):
-    """Number of words of a captured lexeme (its rule cell), -1 if more than limit."""
-    s = h[rule_start(h, rule) + D_KEY + 1]
-    n = count_words(h, h[s + S_LEXEME], h[s + S_Q], h[s + S_LO], h[s + S_HI], limit)
-    return n if n <= limit else -1
 
 
 @kernel("i8(i4[::1], i8)")

@@ -150,7 +150,10 @@ class Engine:
 
         with self.lock:
             if self.call(M.fill_mask, state, row, self._maybe):
-                self.call(M.verify_scarce if self.scarce else M.verify, state, row, self._maybe)
+                verify = M.verify
+                if self.scarce:
+                    from structgen.automata._prune_kernels import verify_scarce as verify
+                self.call(verify, state, row, self._maybe)
             return int(M.row_hash(row))
 
     def _pruned(self, state: int) -> int:
@@ -202,7 +205,7 @@ class Engine:
 
     def n_words(self, rule: int) -> int:
         """How many names a captured lexeme has (its rule cell), -1 for more than anyone writes."""
-        from structgen.automata._scope_kernels import n_words
+        from structgen.automata._prune_kernels import n_words
 
         return self.call(n_words, rule, MAX_NAMES)
 
