@@ -57,7 +57,7 @@ class NumberLimits:
 
     max_integer_digits: int | None = 20
     max_fraction_digits: int | None = 20
-    max_exponent: int | None = 400
+    max_exponent: int | None = 324  # every double can be written
     max_padding_zeros: int | None = 6
 
     def __post_init__(self) -> None:
