@@ -7,20 +7,21 @@ encoding, the constraint's report and the type to return.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from structgen.automata.engine import Engine
 from structgen.automata.machine import FINISHED, Machine, MaskRows
 from structgen.errors import ModelOutputError
+from structgen.explanation import Explanation
 from structgen.grammars.constraint import Constraint
 
 if TYPE_CHECKING:
     from structgen.processor import LogitsProcessor
     from structgen.vocabulary import Vocabulary
 
-__all__ = ["Explanation", "TokenAutomaton"]
+__all__ = ["TokenAutomaton"]
 
 MAX_FORCED_BYTES = 1000
 
@@ -114,28 +115,15 @@ class TokenAutomaton(Machine):
         i = bisect_left(self._sorted_tokens, text + b"\0")
         return i < len(self._sorted_tokens) and self._sorted_tokens[i].startswith(text)
 
-    def explain(self, state: int) -> Explanation:
-        """What may come next, for people."""
-        ids = [int(t) for t in self.allowed(state)] if state != self.dead else []
-        return Explanation(self.is_accepting(state), bytes(self.next_bytes(state)), ids, self.vocab)
+    def explain(self, state: int | str | bytes) -> Explanation:
+        """What may come next, for people, in a state or after a text; ``.why(token)`` says why a token is refused."""
+        if isinstance(state, (str, bytes)):
+            state = self.advance_bytes(self.initial, state.encode("utf-8", "surrogatepass") if isinstance(state, str) else state)
+        return Explanation(self, state)
 
-    def draw(self, max_states: int = 60) -> str:
-        """The byte automaton from the initial state as a Mermaid state diagram, breadth first up to ``max_states``."""
-        from structgen.drawing import mermaid
+    def draw(self, max_states: int = 60, format: str = "mermaid") -> str:
+        """The automaton over bytes from the initial state, breadth first up to ``max_states``: as a Mermaid state diagram, in
+        Graphviz's language (``"dot"``), or as ``"svg"``, which needs Graphviz's program ``dot``."""
+        from structgen.drawing import draw
 
-        return mermaid(self, max_states)
-
-
-class Explanation:
-    """The situation in a state: may the output end, which bytes and which tokens may follow."""
-
-    def __init__(self, may_end: bool, next_bytes: bytes, tokens: Sequence[int], vocab: Vocabulary) -> None:
-        self.may_end, self.next_bytes, self.tokens, self._vocab = may_end, next_bytes, tokens, vocab
-
-    def __str__(self) -> str:
-        names = {i: name for name, i in self._vocab.special.items()}
-        texts = (names.get(t) or repr(self._vocab.token_bytes(t).decode("utf-8", "backslashreplace")) for t in self.tokens[:12])
-        shown = ", ".join(texts)
-        more = f" and {len(self.tokens) - 12} more" if len(self.tokens) > 12 else ""
-        end = "the output may end here; " if self.may_end else ""
-        return f"{end}next byte one of {self.next_bytes!r}; {len(self.tokens)} tokens: {shown}{more}"
+        return draw(self, max_states, format)

@@ -20,7 +20,8 @@ from structgen.errors import ModelOutputError, StructgenError
 from structgen.progress import Progress, harmless, tell
 
 if TYPE_CHECKING:
-    from structgen.automaton import Explanation, TokenAutomaton
+    from structgen.automaton import TokenAutomaton
+    from structgen.explanation import Explanation
     from structgen.grammars.constraint import Constraint
     from structgen.types import TypedConstraint
 
