@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Region", "products", "property_names", "regions"]
 
+MAX_NAME_STATES = 100_000
+"""States of all automata of the kinds of undeclared names of one object."""
 MAX_PATTERNS = 12
 """Most different name patterns of one object (each may double the number of kinds of undeclared keys)."""
 
@@ -66,7 +68,15 @@ def _splits(languages: Sequence[Language]) -> list[tuple[frozenset[Language], fr
     for language in languages:
         one = frozenset([language])
         halves = [half for a, b in splits for half in ((a | one, b), (a, b | one))]
-        splits = [(a, b) for a, b in halves if not text_is_empty(StringShape(languages=a, excluded=b))]
+        splits, n_states = [], 0
+        for matched, others in halves:
+            if not text_is_empty(StringShape(languages=matched, excluded=others)):
+                splits.append((matched, others))
+                dfa = text_language(matched, others)
+                n_states += 0 if dfa is None else len(dfa.table)
+            if n_states > MAX_NAME_STATES:
+                message = f"name patterns that overlap in too many ways: more than {MAX_NAME_STATES} automaton states in all"
+                raise UnsupportedSchema(message, keyword="patternProperties")
     return splits
 
 

@@ -23,12 +23,29 @@ def text_language(languages: frozenset[Language], excluded: frozenset[Language])
     """The strings in all ``languages`` and in none of ``excluded``; None means any string."""
     if not languages and excluded and all(language.words is not None for language in excluded):
         return _all_but(frozenset().union(*(language.words or () for language in excluded)))
-    dfa: CharDfa | None = None
-    for language in sorted(languages, key=lambda item: len(item.dfa.table)):
-        dfa = language.dfa if dfa is None else chardfa.intersect(dfa, language.dfa)
-    for language in sorted(excluded, key=lambda item: len(item.dfa.table)):
-        dfa = chardfa.complement(language.dfa) if dfa is None else chardfa.difference(dfa, language.dfa)
-    return dfa
+    steps = [(language, True) for language in languages] + [(language, False) for language in excluded]
+    steps.sort(key=lambda step: (len(step[0].dfa.table), step[0].label))
+    if len(steps) > MAX_SHARED:
+        return reduce(_narrowed, steps, None)
+    return _shared(tuple(steps))
+
+
+Step = tuple[Language, bool]
+"""A language, and whether texts must be in it or must not."""
+MAX_SHARED = 64
+"""Steps of which every beginning is kept, because other combinations of the same languages begin alike."""
+
+
+@lru_cache(maxsize=4096)
+def _shared(steps: tuple[Step, ...]) -> CharDfa | None:
+    return _narrowed(_shared(steps[:-1]), steps[-1]) if steps else None
+
+
+def _narrowed(dfa: CharDfa | None, step: Step) -> CharDfa:
+    language, wanted = step[0].dfa, step[1]
+    if dfa is None:
+        return language if wanted else chardfa.complement(language)
+    return chardfa.intersect(dfa, language) if wanted else chardfa.difference(dfa, language)
 
 
 @lru_cache(maxsize=1024)
