@@ -173,7 +173,10 @@ class Normaliser:
                 shape = x if x is y else x.meet(y, self.formulas)
                 if shape is None or shape in found or self.shape_is_empty(shape):
                     continue
-                found[self._without_redundant(shape) if isinstance(shape, ObjectShape) else shape] = None
+                if isinstance(shape, ObjectShape):
+                    self._count_work(formula, len(shape.clauses) // 32)
+                    shape = self._without_redundant(shape, y)
+                found[shape] = None
         if len(found) > MAX_SHAPES:
             raise _too_many(formula)
         return _united(found)
@@ -186,8 +189,9 @@ class Normaliser:
         if self._proof_work > MAX_PROOF_WORK if self._proving else self._work > MAX_WORK:
             raise _too_many(formula)
 
-    def _without_redundant(self, shape: ObjectShape) -> ObjectShape:
-        """The same shape without clauses on one property that its other clauses imply (as arise from negation)."""
+    def _without_redundant(self, shape: ObjectShape, added: ObjectShape) -> ObjectShape:
+        """The same shape without clauses on one property that its other clauses imply (as arise from negation). ``added``: the part
+        of it that came last; before it, nothing was redundant."""
         if len(shape.clauses) < 2:
             return shape
         general: list[ObjectClause] = []  # clauses that may speak of any property
@@ -196,8 +200,10 @@ class Normaliser:
             singles = by_name.setdefault(next(iter(clause.properties)), []) if clause.is_single(self.formulas) else general
             singles.append(clause)
         redundant: set[ObjectClause] = set()
+        all_single = all(clause.is_single(self.formulas) for clause in added.clauses)
+        names = {next(iter(clause.properties)) for clause in added.clauses} if all_single else by_name.keys()
         for name, singles in by_name.items():
-            for clause in singles:
+            for clause in singles if name in names and (len(singles) > 1 or general) else ():
                 others = ObjectShape((*general, *(c for c in singles if c is not clause and c not in redundant)))
                 value, formula = others.value(name, self.formulas), clause.properties[name]
                 if value is formula or self.is_empty(self.formulas.all_of((value, self.formulas.negate(formula)))):
