@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from structgen.enumeration import random_words, words
     from structgen.generator import Generator, Stream, generate
     from structgen.grammars.constraint import Constraint, choice, ebnf, forbid, gbnf, literal, regex, repeat, token
+    from structgen.grammars.library import grammar
     from structgen.grammars.tagged import Tag, tagged, until
     from structgen.openai_requests import InvalidRequest, from_response_format, from_tools
     from structgen.processor import LogitsProcessor
@@ -64,6 +65,7 @@ __all__ = [
     "from_type",
     "gbnf",
     "generate",
+    "grammar",
     "json_schema",
     "lark",
     "literal",
@@ -84,6 +86,7 @@ _HOMES = {
     "structgen.generator": ("Generator", "Stream", "generate"),
     "structgen.grammars.constraint": ("Constraint", "choice", "ebnf", "forbid", "gbnf", "lark", "literal", "regex", "repeat", "token"),
     "structgen.openai_requests": ("InvalidRequest", "from_response_format", "from_tools"),
+    "structgen.grammars.library": ("grammar",),
     "structgen.grammars.tagged": ("Tag", "tagged", "until"),
     "structgen.processor": ("LogitsProcessor",),
     "structgen.types": ("from_type", "json_schema"),

@@ -1,4 +1,4 @@
-"""The ``structgen`` command: generate, check, validate, sample, convert, warmup. Results go to stdout, everything else to stderr.
+"""The ``structgen`` command: generate, check, validate, sample, convert, grammars, warmup. Results go to stdout, everything else to stderr.
 
 Nothing heavy is imported before it is needed, so that ``structgen --help`` answers at once.
 """
@@ -38,6 +38,7 @@ EXIT_CODES = """exit codes:
   5  the output cannot be written, or something went wrong that should not have"""
 MAX_INDENT = 64
 START = "start rule of the grammar (default: root in GBNF, the first in EBNF, start in Lark)"
+GRAMMAR = "grammar in GBNF (.gbnf), EBNF (.ebnf) or Lark (.lark), or the name of one in the library"
 
 INSTRUCTION = """{text}
 
@@ -148,6 +149,16 @@ def convert(arguments: argparse.Namespace) -> int:
     return OK
 
 
+def grammars(arguments: argparse.Namespace) -> int:
+    """``structgen grammars``: the grammars of the library and their standards."""
+    from structgen.grammars import library
+
+    width = max(map(len, library.names()))
+    for name in library.names():
+        _write(f"{name:{width}}  {library.summary(name)}")
+    return OK
+
+
 def warmup(arguments: argparse.Namespace) -> int:
     """``structgen warmup``: compile the kernels ahead of time."""
     from structgen.compiler import warmup as compile_kernels
@@ -191,9 +202,10 @@ def _parser() -> argparse.ArgumentParser:
     sampled.add_argument("--seed", type=_seed, metavar="N", help="for reproducible texts")
     sampled.add_argument("--max-length", type=_positive, metavar="BYTES", help="draw uniformly from all texts of at most this length")
     converted = command(convert, "Write a grammar in another notation.")
-    converted.add_argument("grammar", metavar="FILE", help="grammar in GBNF (.gbnf), EBNF (.ebnf) or Lark (.lark)")
+    converted.add_argument("grammar", metavar="FILE", help=GRAMMAR)
     converted.add_argument("--to", required=True, metavar="NOTATION", help="gbnf, ebnf or lark")
     converted.add_argument("--start", metavar="RULE", help=START)
+    command(grammars, "List the grammars of the library, which --grammar takes by name.")
     command(warmup, "Compile the kernels now, once per installation, rather than on first use.")
     return parser
 
@@ -202,7 +214,7 @@ def _add_constraint_arguments(parser: argparse.ArgumentParser, required: bool = 
     which = parser.add_mutually_exclusive_group(required=required)
     which.add_argument("--schema", metavar="FILE", help="file with a JSON Schema")
     which.add_argument("--regex", metavar="REGEX", help="regular expression that the whole output matches")
-    which.add_argument("--grammar", metavar="FILE", help="file with a grammar in GBNF (.gbnf), EBNF (.ebnf) or Lark (.lark)")
+    which.add_argument("--grammar", metavar="FILE", help=GRAMMAR)
     which.add_argument("--type", metavar="MODULE:NAME", help="a pydantic model, dataclass, TypedDict, Enum or function")
     parser.add_argument("--start", metavar="RULE", help=START)
     _add_lossy_argument(parser)
@@ -289,15 +301,29 @@ def _constraint(arguments: argparse.Namespace) -> TypedConstraint:
     return from_type(_named_type(arguments.type), **options)
 
 
-def _grammar(path: str, start: str | None) -> Constraint:
-    """The grammar in a file, whose suffix says what notation it is in."""
-    from structgen.grammars.constraint import ebnf, gbnf, lark
+def _in_library(name: str) -> bool:
+    """Whether this names a grammar of the library rather than a file."""
+    return not Path(name).suffix and not Path(name).is_file()
 
+
+def _grammar(path: str, start: str | None) -> Constraint:
+    """The grammar of the library, or in a file, whose suffix says what notation it is in."""
+    from structgen.grammars.constraint import ebnf, gbnf, lark
+    from structgen.grammars.library import grammar
+
+    if _in_library(path):
+        return grammar(path, start)
     readers: dict[str, Callable[..., Constraint]] = {".gbnf": gbnf, ".ebnf": ebnf, ".lark": lark}
     suffix = Path(path).suffix
     if suffix not in readers:
         raise StructgenError(f"{path}: the name of a grammar file ends in {', '.join(readers)}, which says its notation")
     return readers[suffix](_read_file(path), **({} if start is None else {"start": start}))
+
+
+def _grammar_text(path: str) -> str:
+    from structgen.grammars.library import source
+
+    return source(path) if _in_library(path) else _read_file(path)
 
 
 def _options(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -467,7 +493,7 @@ def _prompt(arguments: argparse.Namespace, text: str, constraint: TypedConstrain
         return prompt(text, constraint.schema if constraint.schema is not None else True)
     if constraint.schema is None:
         by_regex = arguments.grammar is None
-        what = f"the regular expression {arguments.regex}" if by_regex else f"this grammar:\n{_read_file(arguments.grammar)}"
+        what = f"the regular expression {arguments.regex}" if by_regex else f"this grammar:\n{_grammar_text(arguments.grammar)}"
         instruction = f"{text}\n\nAnswer with nothing but a text that matches {what}\n"
     else:
         import json

@@ -9,7 +9,8 @@ from structgen.errors import GrammarSyntaxError, LimitExceeded
 
 __all__ = ["GrammarReader"]
 
-MAX_NESTING = 200
+MAX_NESTING = 100
+SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class GrammarReader:
@@ -20,6 +21,8 @@ class GrammarReader:
         self.rules: dict[str, ir.Rule] = {}
         self.used: dict[str, int] = {}  # where a rule is first mentioned
         self.depth = 0
+        if surrogate := SURROGATE.search(text):
+            raise self.error("this is no character of Unicode", surrogate.start())
 
     def error(self, message: str, at: int | None = None) -> GrammarSyntaxError:
         return GrammarSyntaxError(message, text=self.text, position=self.at if at is None else at)

@@ -10,9 +10,9 @@ import re
 
 from structgen.automata import chardfa, ir
 from structgen.automata.charset import ANY, difference, intersect, normalize
-from structgen.errors import StructgenError
+from structgen.errors import LimitExceeded, StructgenError
 
-from ._grammar_reader import GrammarReader
+from ._grammar_reader import MAX_NESTING, GrammarReader
 from .regular import language
 
 __all__ = ["parse_ebnf"]
@@ -33,7 +33,10 @@ def parse_ebnf(text: str, start: str | None = None) -> ir.Rule:
     >>> parse_ebnf("answer ::= 'yes' | 'no'")
     Rule('answer')
     """
-    return _Parser(text).grammar(start)
+    try:
+        return _Parser(text).grammar(start)
+    except RecursionError:
+        raise LimitExceeded("nesting of groups", MAX_NESTING, "a grammar") from None
 
 
 class _Parser(GrammarReader):
@@ -50,7 +53,7 @@ class _Parser(GrammarReader):
         self.space()
         first = ""
         while self.peek():
-            head = HEAD.match(self.text, self.at)
+            head = self.head()
             if head is None:
                 raise self.error(f"expected a rule (Name ::= ...), found {self.found()}")
             first = first or head[1]
@@ -60,6 +63,16 @@ class _Parser(GrammarReader):
         rule = self.start(start or first or "the first one")
         self.subtract()
         return rule
+
+    def head(self) -> re.Match[str] | None:
+        """The name of a rule and ``::=``. A number before it is the first thing on its line: elsewhere ``[12]`` is a class."""
+        found = HEAD.match(self.text, self.at)
+        if found is None or self.peek() != "[":
+            return found
+        before = self.at
+        while before and self.text[before - 1] in " \t":
+            before -= 1
+        return found if before == 0 or self.text[before - 1] in "\r\n" else None
 
     def subtract(self) -> None:
         """Work out all differences, those inside others first."""
@@ -85,7 +98,7 @@ class _Parser(GrammarReader):
 
     def sequence(self) -> ir.Expr:
         items: list[ir.Expr] = []
-        while self.peek() and self.peek() not in "|)" and not HEAD.match(self.text, self.at):
+        while self.peek() and self.peek() not in "|)" and not self.head():
             items.append(self.difference())
         return items[0] if len(items) == 1 else ir.Seq(tuple(items))
 

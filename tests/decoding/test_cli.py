@@ -367,6 +367,27 @@ def test_sample(run):
     assert value["name"] in ("Ada", "née")
 
 
+def test_grammars_of_the_library(run, folder):
+    code, out, err = run("grammars")
+    assert (code, err) == (0, "") and "json        RFC 8259: JSON texts.\n" in out and len(out.splitlines()) > 5
+    for name in (line.split()[0] for line in out.splitlines()):
+        assert run("sample", "--grammar", name, "--seed", "1")[0] == 0
+    assert run("validate", "--grammar", "semver", "-", stdin="1.0.0-rc.1\n")[0] == 0
+    assert run("validate", "--grammar", "semver", "--start", "number", "-", stdin="10")[0] == 0
+    assert "expected '.'" in run("validate", "--grammar", "semver", "-", stdin="1.0\n")[2]
+    assert run("convert", "semver", "--to", "ebnf")[1].startswith("root ::= number")
+    (folder / "cron").write_text("a file of this name comes first")
+    assert ".gbnf, .ebnf, .lark" in run("sample", "--grammar", "cron")[2]
+
+
+def test_the_prompt_shows_the_grammar_of_the_library(run, monkeypatch):
+    shown = []
+    prompt = cli._prompt
+    monkeypatch.setattr(cli, "_prompt", lambda *arguments: shown.append(prompt(*arguments)) or shown[-1])
+    assert run("generate", "--model", "model", "--grammar", "semver", "--max-new-tokens", "3", "x")[0] in (0, 1)
+    assert "Semantic Versioning 2.0.0" in str(shown)
+
+
 def test_convert(run, folder):
     code, out, err = run("convert", "sums.gbnf", "--to", "ebnf")
     assert (code, err) == (0, "") and out.startswith("root ::= sum\n")
@@ -378,6 +399,10 @@ def test_convert(run, folder):
     ("arguments", "message"),
     [
         (["sample", "--grammar", "schema.json"], ".gbnf, .ebnf, .lark"),
+        (["sample", "--grammar", "jsno"], "did you mean 'json'?"),
+        (["sample", "--grammar", "no/where"], "no grammar 'no/where' in the library"),
+        (["sample", "--grammar", "uri", "--start", "x"], "has no rules"),
+        (["convert", "semvre", "--to", "lark"], "did you mean 'semver'?"),
         (["sample", "--grammar", "wrong.gbnf"], "line 2, column 1"),
         (["sample", "--grammar", "sums.gbnf", "--start", "x"], "no rule 'x'"),
         (["sample", "--regex", "a", "--start", "x"], "--start is for grammars"),

@@ -35,6 +35,8 @@ ACCEPTED = [
     ("repetitions", "a ::= 'x'? 'y'* 'z'+", ["z", "xyyzz"], ["x", "xxz"]),
     ("precedence", "a ::= 'a' 'b' | 'c'", ["ab", "c"], ["ac"]),
     ("rules without lines", "a ::= b b b ::= 'x'", ["xx"], ["x"]),
+    ("numbered rules", "[1] a ::= b\r\n \t[2b]b ::= 'x' [3] [12]\n[3] c ::= 'y'", ["x31", "x32"], ["x", "x3", "xy"]),
+    ("classes of digits are no numbers of rules", "a ::= b [01]\nb ::= 'x' | [12]c ::= 'y'", ["x0", "20"], ["x", "0"]),
     ("empty alternative", "a ::= ('b' |) 'c'", ["c", "bc"], ["b"]),
     ("difference of characters", "a ::= [a-z] - [aeiou]", ["b"], ["a", "bb"]),
     ("difference of texts", "a ::= [a-z]+ - ('if' | 'do')", ["i", "iff", "od"], ["if", "do", ""]),
