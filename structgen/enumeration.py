@@ -22,6 +22,8 @@ FEW_STATES = 1_000
 """Without a length bound, words are counted only if the automaton is no bigger."""
 FEW_STEPS = 200_000
 """Nor its paths longer."""
+NEAR_STATES = 500
+"""States that are looked at for the nearest end of a random walk that found none for long."""
 MAX_BYTES = 100_000
 """A random walk that is not at an end by then is given up."""
 
@@ -88,8 +90,13 @@ def random_walk(automaton: TokenAutomaton, random: Random, typical_length: int) 
 
     There are no dead ends, so any walk can end, and the weights see to it that it does.
     """
-    state, word = automaton.initial, bytearray()
+    state, word, patience = automaton.initial, bytearray(), 4 * typical_length + 1
     while len(word) < MAX_BYTES:
+        if len(word) >= patience:
+            end = _nearest_end(automaton, state)
+            if end is not None:
+                return bytes(word) + end
+            patience *= 2
         kinds = _kinds(automaton, state)
         weights = HOME if len(word) >= typical_length else TEXT if _is_free(kinds) else ON
         (kind,) = random.choices(list(kinds), [weights[kind] for kind in kinds])
@@ -98,6 +105,20 @@ def random_walk(automaton: TokenAutomaton, random: Random, typical_length: int) 
         state, found = random.choice(list(kinds[kind].items()))
         word.append(random.choice(found))
     raise LimitExceeded("bytes of a random word", MAX_BYTES)
+
+
+def _nearest_end(automaton: TokenAutomaton, state: int) -> bytes | None:
+    """The shortest way to an end, breadth first; None where it is not near."""
+    ways = {state: b""}
+    for here in (todo := [state]):  # grows meanwhile
+        if automaton.is_accepting(here):
+            return ways[here]
+        if len(ways) < NEAR_STATES:
+            for first, _, target in byte_ranges(automaton, here):
+                if target not in ways:
+                    ways[target] = ways[here] + bytes([first])
+                    todo.append(target)
+    return None
 
 
 def _is_free(kinds: dict[str, dict[int, list[int]]]) -> bool:

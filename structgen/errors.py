@@ -31,8 +31,7 @@ class GrammarSyntaxError(StructgenError):
         self.column = position - (before.rfind("\n") + 1) + 1
         self.snippet = ""
         if text:
-            lines = text.splitlines() or [""]
-            shown = lines[self.line - 1] if self.line <= len(lines) else ""
+            shown = text.split("\n")[self.line - 1]
             start = max(0, self.column - 60)
             self.snippet = f"{shown[start : start + 100]}\n{' ' * (self.column - 1 - start)}^"
             message = f"{message} (line {self.line}, column {self.column})\n{self.snippet}"

@@ -82,7 +82,8 @@ class Analysis:
 
     def _walk(self, root: Expr) -> list[Expr]:
         """Visit all expressions depth first, children before parents but for those that call back; return the latter."""
-        facts, done, late = self._facts, self.expressions, []
+        facts, done = self._facts, self.expressions
+        late: list[Expr] = []
         open_: set[int] = set()
         stack = [root]
         while stack:
@@ -108,7 +109,8 @@ class Analysis:
                     if id(child) in facts:
                         continue
                     if id(child) in open_:
-                        late.append(expr)
+                        if not late or late[-1] is not expr:
+                            late.append(expr)
                         self.heads.append(child)
                     elif type(child) in _LEAVES:
                         facts[id(child)] = _FACTS[type(child)](child, facts)
@@ -122,8 +124,8 @@ class Analysis:
         facts = self._facts
         parents: dict[int, list[Expr]] = {}
         for expr in self.expressions:
-            for child in children(expr):
-                parents.setdefault(id(child), []).append(expr)
+            for child in set(map(id, children(expr))):
+                parents.setdefault(child, []).append(expr)
         while work:
             expr = work.pop()
             found = _FACTS[type(expr)](expr, facts) | facts[id(expr)]

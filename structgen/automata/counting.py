@@ -69,8 +69,11 @@ class Words:
         max_states: int = MAX_STATES,
         max_steps: int = MAX_STEPS,
     ) -> None:
-        if unit not in STEPS:
+        if unit not in list(STEPS):
             raise StructgenError(f"a length is in bytes or characters, not in {unit!r}")
+        for number in (min_length, max_states, max_steps, 0 if max_length is None else max_length):
+            if isinstance(number, bool) or not isinstance(number, int):
+                raise StructgenError(f"lengths and limits are integers, found {number!r:.100}")
         if min_length < 0 or (max_length is not None and max_length < min_length):
             raise StructgenError(f"no word has a length between {min_length} and {max_length}: need 0 <= min_length <= max_length")
         self._machine = machine

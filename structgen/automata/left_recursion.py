@@ -26,6 +26,8 @@ MAX_CYCLE = 400
 """Rules in one cycle of left calls."""
 MAX_PATHS = 100_000
 """Edges in all rules for paths."""
+MAX_SIZE = 100_000
+"""Items of all sequences that begin with a word that is not empty."""
 NOTHING = Choice(())
 
 
@@ -91,7 +93,7 @@ class _Elimination:
         self.plus: dict[Rule, Rule] = {}  # a rule that may be empty -> its other words
         self.todo: list[Rule] = []  # those whose `plus` has no body yet
         self.bodies: dict[Rule, Expr] = {}
-        self.n_paths = 0
+        self.size = 0
 
     def run(self) -> dict[Rule, Expr]:
         for cycle in self.cycles:
@@ -149,6 +151,9 @@ class _Elimination:
         for i, item in enumerate(items):
             first = self.nonempty(item)
             if first is not None:
+                self.size += len(items) - i
+                if self.size > MAX_SIZE:
+                    raise LimitExceeded("size of a left recursion without empty words", MAX_SIZE)
                 found.append(_sequence([first, *items[i + 1 :]]))
             if not self.nullable(item):
                 break

@@ -115,6 +115,7 @@ def regex(pattern: str, **options: Any) -> Constraint:
     """The texts that the regular expression matches as a whole; options as in `structgen.grammars.regex.to_expr`."""
     from structgen.grammars.regex import to_expr
 
+    _check_texts("a regular expression", pattern)
     return Constraint(to_expr(pattern, **options), source=f"/{pattern}/")
 
 
@@ -142,6 +143,7 @@ def ebnf(text: str, start: str | None = None) -> Constraint:
     """The texts of a grammar in the W3C's EBNF (docs/ebnf.md) that its first rule describes, or the rule ``start``."""
     from structgen.grammars.ebnf import parse_ebnf
 
+    _check_texts("an EBNF grammar and its start rule", text, start or "")
     return Constraint(parse_ebnf(text, start), source="EBNF")
 
 
@@ -149,6 +151,7 @@ def gbnf(text: str, start: str = "root") -> Constraint:
     """The texts of a grammar in GBNF, the language of llama.cpp (docs/gbnf.md), that its rule ``start`` describes."""
     from structgen.grammars.gbnf import parse_gbnf
 
+    _check_texts("a GBNF grammar and its start rule", text, start)
     return Constraint(parse_gbnf(text, start), source="GBNF")
 
 
@@ -161,7 +164,14 @@ def lark(text: str, start: str = "start", **options: Any) -> Constraint:
     """
     from structgen.grammars.lark_grammar import parse_lark
 
+    _check_texts("a Lark grammar and its start rule", text, start)
     return Constraint(parse_lark(text, start, **options), source="Lark")
+
+
+def _check_texts(what: str, *values: object) -> None:
+    for value in values:
+        if not isinstance(value, str):
+            raise StructgenError(f"{what}: expected a text (str), found {value!r:.100}")
 
 
 def text_or_constraint(value: Constraint | str) -> Constraint:

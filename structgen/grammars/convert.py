@@ -9,15 +9,18 @@ from __future__ import annotations
 import json
 import re
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Sequence
 
 from structgen.automata import ir
 from structgen.automata.chardfa import CharDfa
 from structgen.automata.charset import ANY, Ranges, difference
-from structgen.errors import StructgenError
+from structgen.errors import LimitExceeded, StructgenError
 
 __all__ = ["NOTATIONS", "write_grammar"]
 
+MAX_TEXT = 10_000_000
+"""Characters that are written."""
 MAX_UNROLLED = 100
 """Rounds of a repetition written out one by one, where a notation has no bounds."""
 ALTERNATIVES, SEQUENCE, REPEATED, ATOM = 0, 1, 2, 3
@@ -30,9 +33,14 @@ def write_grammar(expr: ir.Expr, notation: str) -> str:
     >>> print(write_grammar(ir.Bytes(b"a") | ir.Bytes(b"b"), "gbnf"), end="")
     root ::= "a" | "b"
     """
-    if notation not in NOTATIONS:
+    if not isinstance(expr, ir.Expr):
+        raise StructgenError(f"expected an expression (constraint.expr), found {type(expr).__name__}")
+    if notation not in list(NOTATIONS):
         raise StructgenError(f"unknown notation {notation!r}; there are: {', '.join(NOTATIONS)}")
-    return NOTATIONS[notation]().grammar(expr)
+    try:
+        return NOTATIONS[notation]().grammar(expr)
+    except RecursionError:
+        raise LimitExceeded("nesting inside a rule", 300, "a grammar to be written") from None
 
 
 class Notation(ABC):
@@ -43,7 +51,10 @@ class Notation(ABC):
 
     def __init__(self) -> None:
         self.names: dict[ir.Rule | tuple[CharDfa, int], str] = {}
-        self.todo: list[tuple[str, ir.Rule | tuple[CharDfa, int]]] = []
+        self.todo: deque[tuple[str, ir.Rule | tuple[CharDfa, int]]] = deque()
+        self.numbers: dict[str, int] = {}  # the last one tried for each name
+        self.taken: set[str] = {self.start}
+        self.size = 0
 
     def grammar(self, expr: ir.Expr) -> str:
         start = expr if isinstance(expr, ir.Rule) else ir.Rule(self.start, expr)
@@ -51,7 +62,7 @@ class Notation(ABC):
         self.todo.append((self.start, start))
         lines = []
         while self.todo:
-            name, what = self.todo.pop(0)
+            name, what = self.todo.popleft()
             body = self.state(*what) if isinstance(what, tuple) else what.body
             assert body is not None
             lines.append(f"{name} {self.defines} {self.write(body, ALTERNATIVES)}".rstrip())
@@ -61,10 +72,11 @@ class Notation(ABC):
         """The name of a rule, or of a state of an automaton."""
         if what not in self.names:
             base = self.plain_name(what.name if isinstance(what, ir.Rule) else "state")
-            taken, name, n = set(self.names.values()), base, 1
-            while name in taken:
-                n += 1
+            name = base
+            while name in self.taken:
+                n = self.numbers[base] = self.numbers.get(base, 1) + 1
                 name = f"{base}-{n}" if self.defines == "::=" else f"{base}_{n}"
+            self.taken.add(name)
             self.names[what] = name
             self.todo.append((name, what))
         return self.names[what]
@@ -85,6 +97,9 @@ class Notation(ABC):
     def write(self, expr: ir.Expr, tightness: int) -> str:
         """The expression, in parentheses where its neighbours would tear it apart."""
         text, own = self.piece(expr)
+        self.size += len(text)
+        if self.size > MAX_TEXT:
+            raise LimitExceeded("characters", MAX_TEXT, "a grammar to be written")
         return text if own >= tightness else f"({text})"
 
     def piece(self, expr: ir.Expr) -> tuple[str, int]:

@@ -11,8 +11,9 @@ import string
 
 from structgen.automata import ir
 from structgen.automata.charset import ANY, difference, intersect, normalize
+from structgen.errors import LimitExceeded
 
-from ._grammar_reader import GrammarReader
+from ._grammar_reader import MAX_NESTING, GrammarReader
 
 __all__ = ["parse_gbnf"]
 
@@ -35,7 +36,10 @@ def parse_gbnf(text: str, start: str = "root") -> ir.Rule:
     >>> parse_gbnf('root ::= "yes" | "no"')
     Rule('root')
     """
-    return _Parser(text).grammar(start)
+    try:
+        return _Parser(text).grammar(start)
+    except RecursionError:
+        raise LimitExceeded("nesting of groups", MAX_NESTING, "a grammar") from None
 
 
 class _Parser(GrammarReader):

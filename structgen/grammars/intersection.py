@@ -14,11 +14,13 @@ from structgen.automata.chardfa import CharDfa
 from structgen.automata.charset import Ranges, intersect, normalize
 from structgen.errors import LimitExceeded, StructgenError
 
+from .regular import language
+
 __all__ = ["intersection"]
 
 MAX_PAIRS = 200_000
-"""Expressions times states that are looked at."""
-MAX_UNROLLED = 500
+"""Expressions times states that are looked at, and ways from one state to another."""
+MAX_UNROLLED = 100
 """Rounds of a bounded repetition that are written out where the automaton moves in it."""
 
 Exits = Mapping[int, ir.Expr]
@@ -31,7 +33,14 @@ def intersection(expr: ir.Expr, dfa: CharDfa) -> ir.Expr:
     Raises StructgenError for JSON strings and scopes of distinct names, whose spelling an automaton of texts does not see, and
     LimitExceeded where the result would be too large.
     """
-    found = _Product(dfa).run(expr)
+    try:
+        found = _Product(dfa).run(expr)
+    except LimitExceeded:
+        try:  # where it is regular, one automaton may do
+            return ir.Regular(chardfa.intersect(language(expr), dfa))
+        except StructgenError:
+            pass
+        raise
     return ir.Choice(tuple(words for q, words in found.items() if dfa.accepting[q]))
 
 
@@ -80,12 +89,15 @@ class _Product:
     def exits(self, expr: ir.Expr, p: int) -> Exits:
         key = id(expr), p
         if key not in self.known:
-            self.n_pairs += 1
-            if self.n_pairs > MAX_PAIRS:
-                raise LimitExceeded("expressions times states", MAX_PAIRS, "an intersection")
+            self.count(1)
             self.known[key] = self._exits(expr, p)
             self.kept.append(expr)
         return self.known[key]
+
+    def count(self, n: int) -> None:
+        self.n_pairs += n
+        if self.n_pairs > MAX_PAIRS:
+            raise LimitExceeded("expressions times states", MAX_PAIRS, "an intersection")
 
     def _exits(self, expr: ir.Expr, p: int) -> Exits:
         if isinstance(expr, ir.Bytes):
@@ -131,6 +143,7 @@ class _Product:
 
     def _regular(self, expr: ir.Regular, p: int) -> Exits:
         found = {}
+        self.count(len(self.dfa.table) * len(expr.dfa.table))
         for q in range(len(self.dfa.table)):
             words = chardfa.intersect(expr.dfa, self._between(p, q))
             if not chardfa.is_empty(words):
@@ -155,6 +168,7 @@ class _Product:
         return found
 
     def _then(self, before: Exits, item: ir.Expr) -> Exits:
+        self.count(len(before))
         return _union([{q: _sequence(words, rest) for q, rest in self.exits(item, p).items()} for p, words in before.items()])
 
     def _repeat(self, expr: ir.Repeat, p: int) -> Exits:
@@ -172,12 +186,12 @@ class _Product:
             raise LimitExceeded("rounds of a repetition", MAX_UNROLLED, "an intersection")
         found: Exits = {p: ir.EMPTY}
         for _ in range(low):
-            found = self._then(found, item)
+            found = _shared(self._then(found, item))
         if high is None:
             return _union([{q: _sequence(words, rest) for q, rest in self._star(item, r).items()} for r, words in found.items()])
         every = [found]
         for _ in range(high - low):
-            every.append(self._then(every[-1], item))
+            every.append(_shared(self._then(every[-1], item)))
         return _union(every)
 
     def _star(self, item: ir.Expr, p: int) -> Exits:
@@ -189,8 +203,10 @@ class _Product:
             for q in set(self.exits(item, todo.pop())) - nodes:
                 nodes.add(q)
                 todo.append(q)
+        self.count(len(nodes) ** 2)
         rules = {(a, b): ir.Rule("rounds") for a in nodes for b in nodes}
         for (a, b), rule in rules.items():
+            self.count(len(self.exits(item, a)))
             ways = [_sequence(words, rules[c, b]) for c, words in self.exits(item, a).items()]
             rule.define(ir.Choice((*ways, ir.EMPTY) if a == b else tuple(ways)))
         for a in nodes:
@@ -204,6 +220,11 @@ class _Product:
 
 def _sequence(first: ir.Expr, rest: ir.Expr) -> ir.Expr:
     return rest if first == ir.EMPTY else first if rest == ir.EMPTY else ir.Seq((first, rest))
+
+
+def _shared(exits: Exits) -> Exits:
+    """The same words as rules, which are written once however often they are used."""
+    return {q: ir.Rule("rounds", words) for q, words in exits.items()}
 
 
 def _union(exits: list[Exits]) -> Exits:

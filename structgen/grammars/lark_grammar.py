@@ -9,7 +9,7 @@ and the lexer make of it in `_lark_lexer` and `_lark_contexts`, LALR in `_lark_l
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +77,8 @@ def parse_lark(
     """
     if (parser, lexer or LEXERS.get(parser, [""])[0]) not in [(name, kind) for name, kinds in LEXERS.items() for kind in kinds]:
         raise StructgenError(f"parser={parser!r} with lexer={lexer!r} is not supported; there are: {LEXERS}")
+    if isinstance(import_paths, (str, bytes)) or not isinstance(import_paths, Iterable):
+        raise StructgenError(f"import_paths is a list of folders, found {import_paths!r:.100}")
     try:
         importer = _importer(text, import_paths)
         lowering = _Lowering(text, _load(text, importer), start, longest=lexer == "dynamic")

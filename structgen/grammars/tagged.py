@@ -14,7 +14,7 @@ from structgen.automata import chardfa, ir
 from structgen.automata.chardfa import CharDfa
 from structgen.errors import StructgenError
 
-from .constraint import Constraint, text_or_constraint
+from .constraint import Constraint, literal, repeat, text_or_constraint
 
 __all__ = ["Tag", "tagged", "until"]
 
@@ -32,9 +32,12 @@ class Tag:
     trigger: str | None = None
 
     def __post_init__(self) -> None:
+        for part in (self.begin, self.content, self.end):
+            text_or_constraint(part)  # an error if it is neither
         if isinstance(self.begin, str) and not self.begin:
             raise StructgenError("a tag begins with a text that is not empty")
-        if self.trigger is not None and not (isinstance(self.begin, str) and self.trigger and self.begin.startswith(self.trigger)):
+        begins = isinstance(self.begin, str) and isinstance(self.trigger, str) and self.begin.startswith(self.trigger)
+        if self.trigger is not None and not (self.trigger and begins):
             raise StructgenError(f"the trigger {self.trigger!r:.100} is no beginning of {self.begin!r:.100}")
 
 
@@ -49,9 +52,11 @@ def tagged(
 
     >>> c = tagged([Tag("<n>", "1", "</n>")])
     """
-    tags = list(tags)
+    tags = list(tags) if isinstance(tags, Iterable) else []
     if not tags or not all(isinstance(tag, Tag) for tag in tags):
         raise StructgenError("tagged takes a list of Tag(begin, content, end), at least one")
+    if any(isinstance(n, bool) or not isinstance(n, int) for n in (least, 1 if most is None else most)):
+        raise StructgenError(f"at least {least!r:.50} and at most {most!r:.50} regions: need integers, or None for no greatest number")
     if least < 0 or (most is not None and most < max(1, least)):
         raise StructgenError(f"at least {least} and at most {most} regions: need 0 <= least <= most and 1 <= most")
     triggers = _triggers(tags)
@@ -66,7 +71,7 @@ def tagged(
         if not isinstance(tag.begin, str):
             region = _region(tag.begin.expr, tag)
             ways.append(ir.Seq((free, region)) if text_before else region)
-    some = ir.Seq((ir.Repeat(ir.Choice(tuple(ways)), max(1, least), most), free if text_after else ir.EMPTY))
+    some = ir.Seq((repeat(Constraint(ir.Choice(tuple(ways))), max(1, least), most).expr, free if text_after else ir.EMPTY))
     none = [free if text_before or text_after else ir.EMPTY] if least == 0 else []
     return Constraint(ir.Choice((some, *none)), source="tagged text")
 
@@ -76,6 +81,7 @@ def until(end: str) -> Constraint:
 
     >>> c = until("</think>") + "42"
     """
+    literal(end)  # an error if it is no text
     if not end:
         raise StructgenError("until takes the text that ends the section, which is not empty")
     return Constraint(ir.Regular(_until_one((end,), end)), source=f"text until {end!r}")

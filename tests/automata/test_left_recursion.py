@@ -115,3 +115,13 @@ def test_left_recursion_through_a_scope_is_refused() -> None:
     s.define(body | Bytes(b"a"))
     with pytest.raises(sg.StructgenError, match="left recursion"):
         sg.compile(sg.Constraint(s), vocabulary())
+
+
+@pytest.mark.parametrize("body", ["root? " * 300, "(" + "root? | " * 300 + "root) " + '"b"? ' * 300])
+def test_too_many_ways_to_begin_are_refused(body: str) -> None:
+    with pytest.raises(sg.LimitExceeded, match="left recursion"):
+        sg.words(sg.gbnf(f'root ::= {body} | "a"'))
+
+
+def test_many_calls_of_one_rule_are_looked_at_once() -> None:
+    assert sg.words(sg.gbnf("root ::= " + "root " * 10_000 + '| "a"'), max_length=5).count() == 1

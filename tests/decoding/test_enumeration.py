@@ -166,3 +166,14 @@ def test_the_example_runs(dna: Any, capsys: pytest.CaptureFixture[str]) -> None:
     dna.main(["some data", "--length", "30"])
     printed = capsys.readouterr().out.splitlines()
     assert printed[-1] == "some data" and len(printed[0]) == 30
+
+
+def test_random_words_find_an_end_that_weights_do_not_lead_to() -> None:
+    (word,) = sg.random_words(sg.until("</t>"), seed=3)
+    assert word.endswith(b"</t>") and len(word) < 1000
+
+
+@pytest.mark.parametrize("options", [{"max_length": "2"}, {"min_length": None}, {"max_states": True}, {"unit": []}])
+def test_wrong_options(options: Any) -> None:
+    with pytest.raises(sg.StructgenError):
+        sg.words(sg.regex("a|b"), **options)

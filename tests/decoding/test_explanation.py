@@ -49,9 +49,7 @@ def test_summary() -> None:
 
 def test_pictures() -> None:
     automaton = compiled(sg.regex("[ab]:") + sg.token("<call>"))
-    assert automaton.draw() == (
-        "stateDiagram-v2\n  [*] --> s0\n  s0 --> s1 : a-b\n  s1 --> s2 : colon\n  s2 --> s3 : call\n  s3 --> [*]\n"
-    )
+    assert automaton.draw() == ("stateDiagram-v2\n  [*] --> s0\n  s0 --> s1 : a-b\n  s1 --> s2 : colon\n  s2 --> s3 : call\n  s3 --> [*]\n")
     text = automaton.draw(format="dot")
     assert re.findall(r"(s\d) -> (s\d) \[label=\"(.*?)\"\]", text) == [("s0", "s1", "a-b"), ("s1", "s2", "colon"), ("s2", "s3", "<call>")]
     assert "s3 [shape=doublecircle]" in text

@@ -61,3 +61,20 @@ def test_what_cannot_be_written_is_an_error(expr: ir.Expr, message: str) -> None
 def test_unknown_notation() -> None:
     with pytest.raises(sg.StructgenError, match="gbnf, ebnf, lark"):
         write_grammar(ir.EMPTY, "bnf")
+
+
+def test_what_would_be_too_large_is_refused() -> None:
+    deep = sg.literal("a")
+    for _ in range(2000):
+        deep += "b"
+    with pytest.raises(sg.LimitExceeded, match="nesting"):
+        write_grammar(deep.expr, "gbnf")
+    rounds = sg.gbnf('root ::= (((("a"{90} "b"){90} "c"){90} "d"){90} "f"){90}')
+    with pytest.raises(sg.LimitExceeded, match="characters"):
+        write_grammar(rounds.expr, "ebnf")
+
+
+@pytest.mark.parametrize(("expr", "notation"), [(None, "gbnf"), (1, "lark"), (sg.literal("a"), "gbnf"), (sg.literal("a").expr, [])])
+def test_wrong_arguments(expr: Any, notation: Any) -> None:
+    with pytest.raises(sg.StructgenError):
+        write_grammar(expr, notation)

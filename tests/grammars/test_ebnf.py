@@ -56,6 +56,8 @@ REFUSED = [
     ("a ::= [a", 1, 9, "inside a class"),
     ("a ::= [z-a]", 1, 8, "backward"),
     ("a ::= #xD800", 1, 7, "no character"),
+    ("a ::= '\ud800'", 1, 8, "no character"),
+    ("a ::= [\ud800]", 1, 8, "no character"),
     ("a ::= #y", 1, 7, "#x and hexadecimal"),
     ("a ::= *", 1, 7, "a name, a text"),
     ("a ::= 'b' /* c", 1, 11, "does not end"),
@@ -82,6 +84,12 @@ def test_errors_say_where(grammar: str, line: int, column: int, message: str) ->
     with pytest.raises(sg.GrammarSyntaxError, match=message.replace("(", r"\(").replace(")", r"\)")) as error:
         parse_ebnf(grammar)
     assert (error.value.line, error.value.column) == (line, column)
+
+
+@pytest.mark.parametrize("depth", [150, 199, 10_000])
+def test_deep_nesting_is_refused(depth: int) -> None:
+    with pytest.raises(sg.LimitExceeded, match="nesting"):
+        parse_ebnf("a ::= " + "(" * depth + "'a'" + ")" * depth)
 
 
 def test_start_rule() -> None:

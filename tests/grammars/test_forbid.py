@@ -100,3 +100,21 @@ def test_what_cannot_be_looked_into_is_refused() -> None:
         sg.forbid("a", "b")
     with pytest.raises(sg.LimitExceeded):
         sg.forbid(sg.repeat(sg.regex("[ab]"), 0, 10_000), ["abab"])
+
+
+def test_counted_repetitions_share_their_rounds() -> None:
+    words = sg.words(sg.forbid(sg.repeat(sg.regex("[ab]"), 0, 200), ["ab" * 20]), max_length=40)
+    assert words.count() == 2**41 - 2
+    words = sg.words(sg.forbid(sg.gbnf('root ::= x{0,60}\nx ::= "a" | "b" | "(" x ")"'), ["ab"]), max_length=3)
+    assert words.count() == 1 + 2 + 3 + (4 + 2)
+
+
+def test_long_patterns_in_a_regular_language() -> None:
+    pattern = "abcdefghij" * 100
+    automaton = sg.compile(sg.forbid(sg.regex("[a-z]*"), [pattern]), sg.Vocabulary.from_bytes([b"a", b""], eos_token_id=1))
+    assert automaton.accepts(pattern[:-1]) and not automaton.accepts("x" + pattern + "x")
+
+
+def test_long_patterns_in_a_recursive_language_are_refused() -> None:
+    with pytest.raises(sg.LimitExceeded):
+        sg.forbid(sg.gbnf('root ::= [a-z] root? | "(" root ")" root'), ["abcdefghij" * 100])

@@ -110,6 +110,32 @@ def test_errors_say_where(grammar: str, line: int, column: int, message: str) ->
     assert (error.value.line, error.value.column) == (line, column)
 
 
+@pytest.mark.parametrize("text", ['root ::= "\ud800"', "root ::= [\ud800]", "root ::= <\ud800>"])
+def test_surrogates_in_the_grammar_are_refused(text: str) -> None:
+    with pytest.raises(sg.GrammarSyntaxError, match="no character"):
+        parse_gbnf(text)
+
+
+def test_other_line_separators_do_not_hide_the_place() -> None:
+    with pytest.raises(sg.GrammarSyntaxError) as error:
+        parse_gbnf('root ::= "\x0b\u2028" # \x85\n  x ::= @')
+    assert (error.value.line, error.value.column) == (2, 9)
+    assert error.value.snippet == "  x ::= @\n        ^"
+
+
+@pytest.mark.parametrize("make", [sg.gbnf, sg.ebnf, sg.lark, sg.regex])
+@pytest.mark.parametrize("text", [None, 1, True, b"root ::= 'a'", ["a"]])
+def test_only_texts_are_read(make: Any, text: Any) -> None:
+    with pytest.raises(sg.StructgenError, match=r"expected a text \(str\)"):
+        make(text)
+
+
+@pytest.mark.parametrize("start", [None, 1, ["root"]])
+def test_start_is_a_name(start: Any) -> None:
+    with pytest.raises(sg.StructgenError, match=r"expected a text \(str\)"):
+        sg.gbnf('root ::= "a"', start=start)
+
+
 def test_deep_nesting_is_refused() -> None:
     with pytest.raises(sg.LimitExceeded, match="nesting"):
         parse_gbnf("root ::= " + "(" * 10_000 + '"a"' + ")" * 10_000)

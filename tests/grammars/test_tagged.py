@@ -85,8 +85,22 @@ def test_until_ends_at_the_first_end() -> None:
         (lambda: Tag("ab", "c", trigger="b"), "no beginning"),
         (lambda: sg.tagged([Tag("<a", "1"), Tag("<", "2")]), "occurs in the trigger"),
         (lambda: sg.until(""), "not empty"),
+        (lambda: sg.until(None), "is a text"),
+        (lambda: sg.until("\ud800"), "surrogate"),
+        (lambda: sg.tagged(None), "at least one"),
+        (lambda: sg.tagged([Tag("a", "b")], least=None), "need integers"),
+        (lambda: sg.tagged([Tag("a", "b")], most="2"), "need integers"),
+        (lambda: sg.tagged([Tag("a", "b")], least=10**30), "limit"),
+        (lambda: Tag(None, "b"), "expected a constraint or a text"),
+        (lambda: Tag("a", 1), "expected a constraint or a text"),
+        (lambda: Tag("ab", "c", trigger=1), "no beginning"),
+        (lambda: Tag("a\ud800", "c", trigger="a"), "surrogate"),
     ],
 )
 def test_errors(make: Any, message: str) -> None:
     with pytest.raises(sg.StructgenError, match=message):
         make()
+
+
+def test_huge_greatest_numbers_are_none() -> None:
+    assert sg.compile(sg.tagged([Tag("a", "b")], most=10**30), vocabulary()).accepts("abab")

@@ -80,7 +80,7 @@ def test_forbidden_patterns_do_not_see_tokens() -> None:
 
 
 def test_tokens_in_gbnf() -> None:
-    automaton = sg.compile(sg.gbnf('root ::= <|call|> [a-z]+ <[260]>'), vocabulary())
+    automaton = sg.compile(sg.gbnf("root ::= <|call|> [a-z]+ <[260]>"), vocabulary())
     state = automaton.advance_bytes(automaton.advance(automaton.initial, 257), b"x")
     assert automaton.is_accepting(automaton.advance(state, 260))
     with pytest.raises(sg.GrammarSyntaxError, match="any token but one"):
