@@ -275,7 +275,7 @@ def check_counts(counts: Counter[str], least_pairs: int) -> None:
     summary = dict(counts)
     assert n_pairs(counts) >= least_pairs and min(counts["valid"], counts["invalid"]) >= least_pairs / 5, summary
     assert counts["unsupported"] + counts["limits"] <= 0.05 * counts["schemas"], summary
-    assert counts["unsatisfiable"] <= 0.35 * counts["schemas"], summary
+    assert counts["unsatisfiable"] <= 0.5 * counts["schemas"], summary  # some 26% of many schemas; few vary with hypothesis's choices
     assert counts["in another order"] + counts["beyond the envelope"] <= 0.05 * n_pairs(counts), summary
 
 
