@@ -275,7 +275,9 @@ def check_counts(counts: Counter[str], least_pairs: int) -> None:
     summary = dict(counts)
     assert n_pairs(counts) >= least_pairs and min(counts["valid"], counts["invalid"]) >= least_pairs / 5, summary
     assert counts["unsupported"] + counts["limits"] <= 0.05 * counts["schemas"], summary
-    assert counts["unsatisfiable"] <= 0.5 * counts["schemas"], summary  # some 26% of many schemas; few vary with hypothesis's choices
+    few = counts["schemas"] < 1000  # whose make-up depends on the choices of this version of hypothesis
+    assert counts["unsatisfiable"] <= (0.5 if few else 0.35) * counts["schemas"], summary
+    assert counts["endless walks"] <= 0.1 * counts["walks"], summary
     assert counts["in another order"] + counts["beyond the envelope"] <= 0.05 * n_pairs(counts), summary
 
 
