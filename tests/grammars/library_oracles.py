@@ -1,4 +1,7 @@
-"""Who else knows the languages of the library: other implementations, and plain readers written from the standards."""
+"""Who else knows the languages of the library: other implementations, and plain readers written from the standards.
+
+The oracle of a grammar is a function here, or the function ``accepts`` of the module of that name in `tests.grammars.oracles`.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,8 @@ import ipaddress
 import json
 import re
 from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
 
 from tests.grammars.test_formats import is_reference
 
@@ -242,4 +247,8 @@ ORACLES: dict[str, Callable[[str], bool]] = {
     "json": is_json,
     "semver": is_semver,
     "uri": is_uri,
+    **{
+        path.stem.replace("_", "-"): import_module(f"tests.grammars.oracles.{path.stem}").accepts
+        for path in (Path(__file__).parent / "oracles").glob("[!_]*.py")
+    },
 }
