@@ -18,6 +18,7 @@ from structgen.explanation import Explanation
 from structgen.grammars.constraint import Constraint
 
 if TYPE_CHECKING:
+    from structgen.limited import LimitedAutomaton
     from structgen.processor import LogitsProcessor
     from structgen.vocabulary import Vocabulary
 
@@ -58,6 +59,12 @@ class TokenAutomaton(Machine):
         from structgen.processor import LogitsProcessor
 
         return LogitsProcessor(self, self.vocab, **options)
+
+    def limited(self, max_tokens: int) -> LimitedAutomaton:
+        """This automaton with masks that only allow what can still be finished within ``max_tokens`` tokens."""
+        from structgen.limited import LimitedAutomaton
+
+        return LimitedAutomaton(self, max_tokens)
 
     def forced(self, state: int) -> list[int]:
         """Token ids that must follow, [] if there is a choice.

@@ -24,19 +24,21 @@ _engines: OrderedDict[str, tuple[Engine, MaskRows]] = OrderedDict()
 _lock = threading.Lock()
 
 
-def compile(constraint: Any, vocab: Any) -> TokenAutomaton:
+def compile(constraint: Any, vocab: Any, *, max_tokens: int | None = None) -> TokenAutomaton:
     """Compile a constraint for a vocabulary.
 
     ``constraint``: a `Constraint`, a JSON Schema (dict, bool or JSON text), or a type (pydantic model, dataclass, TypedDict,
     Enum, Literal, Union, function), or a `TokenAutomaton` for its constraint. ``vocab``: a `Vocabulary` or anything
-    `Vocabulary.from_tokenizer` takes.
+    `Vocabulary.from_tokenizer` takes. ``max_tokens``: masks only allow what can still be finished within so many tokens, so
+    that no output is cut in the middle (docs/max_tokens.md).
 
     Raises a `StructgenError` if the constraint cannot be enforced exactly or has no valid text.
     """
     typed = as_constraint(constraint.constraint if isinstance(constraint, TokenAutomaton) else constraint)
     vocabulary = vocab if isinstance(vocab, Vocabulary) else Vocabulary.from_tokenizer(vocab)
     engine, rows = _engine(vocabulary)
-    return TokenAutomaton(engine, rows, typed.constraint, vocabulary, typed.parse)
+    automaton = TokenAutomaton(engine, rows, typed.constraint, vocabulary, typed.parse)
+    return automaton if max_tokens is None else automaton.limited(max_tokens)
 
 
 def _engine(vocab: Vocabulary) -> tuple[Engine, MaskRows]:
@@ -59,11 +61,11 @@ def clear_engines() -> None:
 
 def warmup(*, rare: bool = True) -> list[str]:
     """Compile (or load) all kernels now; the names of those that had to be compiled. ``rare``: also those that only
-    constraints need whose distinct names or items are counted, required or may run out."""
+    constraints need whose distinct names or items are counted, required or may run out, or that limit the tokens."""
     from structgen.automata import _mask_kernels  # noqa: F401
 
     if rare:
-        from structgen.automata import _prune_kernels, _value_kernels  # noqa: F401
+        from structgen.automata import _completion_kernels, _prune_kernels, _value_kernels  # noqa: F401
     from structgen.automata.jit import compiled_kernels
 
     return list(compiled_kernels)

@@ -45,11 +45,16 @@ _lock = threading.Lock()
 def generate(model: Any, tokenizer: Any, prompt: Any, spec: Any, *, strategy: Any = None, speculative: Any = None, **options: Any) -> Any:
     """One call of a `Generator`: ``generate(model, tokenizer, "Ada, 36.", Person)`` is a Person.
 
-    ``strategy`` and ``speculative`` are reserved for other ways to decode, none of which exists yet.
+    With a ``strategy`` of `structgen.sampling` the result is its `Samples`; the options are those of
+    `structgen.sampling.generation.sample`.
+    ``speculative`` is reserved.
     """
-    for name, value in (("strategy", strategy), ("speculative", speculative)):
-        if value is not None:
-            raise StructgenError(f"{name}={value!r} is not available yet; leave it out")
+    if speculative is not None:
+        raise StructgenError(f"speculative={speculative!r} is not available yet; leave it out")
+    if strategy is not None:
+        from structgen.sampling.generation import sample
+
+        return sample(model, tokenizer, prompt, spec, strategy, **options)
     return Generator(model, tokenizer)(prompt, spec, **options)
 
 
@@ -77,7 +82,8 @@ class Generator:
         ``prompt``: a text, or chat messages (dicts with role and content), or a list of either: then the result is a list.
         ``spec``: anything `structgen.compile` takes, or a list with one per prompt. ``options``: those of ``model.generate``;
         ``max_new_tokens`` is 512 unless given, a ``temperature`` above 0 turns sampling on, 0 turns it off. With
-        ``num_return_sequences`` there is a list of objects per prompt.
+        ``num_return_sequences`` there is a list of objects per prompt. With ``finish=True`` the masks only allow what can still
+        be finished within ``max_new_tokens``, so that the answer is never cut in the middle.
 
         Raises `ModelOutputError` if the answer was not complete when the tokens ran out.
         """
@@ -87,7 +93,7 @@ class Generator:
         prompts = [prompt] if single else list(prompt)
         if not prompts:
             return []
-        automata = self._automata_for(spec, len(prompts))
+        automata, options = _finishing(self._automata_for(spec, len(prompts)), options)
         answers = self._run(prompts, automata, options)
         n = len(answers) // len(prompts)
         objects = [self._read(tokens, automata[i // n], _limit(options)) for i, tokens in enumerate(answers)]
@@ -103,7 +109,7 @@ class Generator:
         for name in ("num_return_sequences", "num_beams"):
             if (_option(options, name) or 1) > 1:
                 raise StructgenError(f"stream gives one answer as it comes: {name} must be 1")
-        (automaton,) = self._automata_for(spec, 1)
+        (automaton,), options = _finishing(self._automata_for(spec, 1), options)
 
         def run(**streaming: Any) -> None:
             criteria = StoppingCriteriaList([*_listed(options.get("stopping_criteria")), streaming.pop("cancelled")])
@@ -332,6 +338,18 @@ def _limit(options: Mapping[str, Any]) -> int | None:
         return MAX_NEW_TOKENS
     limit = _option(options, "max_new_tokens")
     return limit if isinstance(limit, int) else None
+
+
+def _finishing(automata: list[TokenAutomaton], options: dict[str, Any]) -> tuple[list[TokenAutomaton], dict[str, Any]]:
+    """The automata that the option ``finish`` asks for, and the other options."""
+    others = {name: value for name, value in options.items() if name != "finish"}
+    if not options.get("finish"):
+        return automata, others
+    limit = _limit(others)
+    if limit is None:
+        raise StructgenError("finish=True needs max_new_tokens: how many tokens there are")
+    limited = {id(automaton): automaton.limited(limit) for automaton in automata}
+    return [limited[id(automaton)] for automaton in automata], others
 
 
 def _listed(value: Any) -> list[Any]:

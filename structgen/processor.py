@@ -77,11 +77,14 @@ class LogitsProcessor(_LogitsProcessor):
         *,
         generation_config: Any = None,
         eos_token_id: int | Iterable[int] | None = None,
+        max_new_tokens: int | None = None,
     ) -> None:
         per_prompt = constraints if isinstance(constraints, (list, tuple)) else [constraints]
         if all(constraint is None for constraint in per_prompt):
             raise StructgenError("expected a constraint, or a list of constraints with one per prompt")
         self._automata = [_automaton(constraint, tokenizer) for constraint in per_prompt]
+        if max_new_tokens is not None:
+            self._automata = [automaton and automaton.limited(max_new_tokens) for automaton in self._automata]
         _check_vocabularies(self._automata, tokenizer)
         self._stops = _stop_set(self._automata, generation_config, eos_token_id)
         self._stop_words = pack_tokens(self._stops)

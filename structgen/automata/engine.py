@@ -62,6 +62,7 @@ class Engine:
         self.texts: dict[str, int] = {}
         self.lexemes: dict[Any, int] = {}
         self.lexeme_rules: dict[Any, int] = {}
+        self.completions: Any = None  # see completion, made on first use
         self.scarce = False  # whether some grammar has a scope whose names may run out
         self._maybe = np.zeros(self.words, np.int32)
         self.arena = self._lay_out(len(data) + trie.nodes.size + trie.tokens.size + self.size)

@@ -7,6 +7,7 @@ per content and handed out as read-only views.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 from operator import index
 from typing import Any
@@ -128,9 +129,9 @@ class Machine:
         bytes may go on where no token does. Unanswered within the budget means yes."""
         if self._live is None or start <= FINISHED:
             return True
-        parents, stack, row = {start: DEAD}, [start], np.zeros(self._rows.words, np.int32)
-        while stack and len(parents) < MAX_SPELLED:
-            state = stack.pop()
+        parents, queue, row = {start: DEAD}, deque([start]), np.zeros(self._rows.words, np.int32)
+        while queue and len(parents) < MAX_SPELLED:
+            state = queue.popleft()
             if self._live.get(state) or self.is_accepting(state):
                 while state != DEAD:
                     self._live[state] = True
@@ -143,8 +144,8 @@ class Machine:
                 following = self._engine.advance(state, int(token))
                 if following not in parents and following != DEAD:
                     parents[following] = state
-                    stack.append(following)
-        if stack:
+                    queue.append(following)
+        if queue:
             return True
         self._live.update(dict.fromkeys(parents, False))
         return False
