@@ -118,6 +118,12 @@ class LimitedAutomaton(TokenAutomaton):
         first = {self.vocab.token_bytes(token)[:1] for token in map(int, self.allowed(state)) if token not in self._eos}
         return sorted(byte[0] for byte in first if byte)
 
+    def _successors(self, state: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+        found = np.full(self._size, DEAD, np.int64)
+        for token in self.allowed(state).tolist():
+            found[token] = self.advance(state, token)
+        return found
+
     def forced(self, state: int) -> list[int]:
         state = self._checked(state)
         if state <= FINISHED:
