@@ -9,7 +9,6 @@ table says so; thus conflicts that Lark resolves, and lookaheads that LALR merge
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
@@ -21,13 +20,11 @@ from structgen.automata import ir
 from structgen.automata._chardfa_minimal import canonical
 from structgen.automata._chardfa_subset import MAX_STATES, crawl
 from structgen.automata.chardfa import CharDfa, is_empty
-from structgen.automata.leftmost import Scanner, compile_scanner
 from structgen.errors import LimitExceeded
 
 from ._lark_contexts import NOTHING, either, sequence
 from ._lark_lexer import NO_DUTIES, Duties
-from ._regex_parser import parse_regex
-from .regex import match_dfa
+from ._lark_scanner import IGNORED, TokenScanner, joint, next_state
 
 __all__ = ["BoundedTables", "in_parser_states"]
 
@@ -35,7 +32,7 @@ MAX_PLACES = 20_000
 """Pairs of a nonterminal in a parser state and a place before or after it."""
 MAX_ITEMS = 500_000
 """Items in all states of Lark's tables."""
-IGNORED, END = "", "$END"
+END = "$END"
 
 
 class Place(NamedTuple):
@@ -93,66 +90,6 @@ def _check_items(rules: list[Rule], starts: list[str]) -> None:
 # -- the lexer ----------------------------------------------------------------------------------------------------------------
 
 
-class _TokenScanner:
-    """One of the contextual lexer's scanners: an automaton labelled with the types of tokens, `IGNORED` among them."""
-
-    def __init__(self, lexer: Any) -> None:
-        terminals = lexer.scanner.terminals  # and fills lexer.callback
-        scanner = compile_scanner([parse_regex(t.pattern.to_regexp(), syntax="python") for t in terminals])
-        ignored = {i for i, terminal in enumerate(terminals) if terminal.name in lexer.ignore_types}
-        self.types = {i: IGNORED if i in ignored else terminal.name for i, terminal in enumerate(terminals)}
-        keywords = {
-            i: [(word.name, match_dfa(word.pattern.to_regexp())) for word in lexer.callback[terminal.name].scanner.terminals]
-            for i, terminal in enumerate(terminals)
-            if terminal.name in lexer.callback and i not in ignored
-        }
-        self.starts, self.classes, self.table, self.labels = self.with_keywords(scanner, keywords)
-
-    def with_keywords(self, scanner: Scanner, keywords: dict[int, list[tuple[str, CharDfa]]]) -> tuple[Any, Any, Any, list[str | None]]:
-        """The automaton side by side with those of the strings that change the type of a token whose whole text they match."""
-        dfas = list(dict.fromkeys(dfa for words in keywords.values() for _, dfa in words))
-        starts, columns = _joint(scanner, *dfas)
-        letters = list(dict.fromkeys(columns))
-        labels: list[str | None] = []
-
-        def label(state: tuple[int, ...]) -> str | None:
-            found = scanner.labels[state[0]]
-            if found is None:
-                return None
-            for name, dfa in keywords.get(found, ()):
-                at = state[1 + dfas.index(dfa)]
-                if at >= 0 and dfa.accepting[at]:
-                    return name
-            return self.types[found]
-
-        def successors(state: tuple[int, ...]) -> list[tuple[int, ...] | None]:
-            labels.append(label(state))
-            found = [tuple(_next(a, at, c) for a, at, c in zip((scanner, *dfas), state, classes, strict=True)) for classes in letters]
-            return [after if after[0] >= 0 else None for after in found]
-
-        table, _ = crawl((0,) * (1 + len(dfas)), successors, lambda _: False, MAX_STATES)
-        return starts, [letters.index(column) for column in columns], table, labels
-
-    def longer_than(self, at: int) -> CharDfa:
-        """The texts, not empty, that lead from this state to another match."""
-
-        def successors(state: tuple[int, bool]) -> list[tuple[int, bool] | None]:
-            return [(after, True) if after >= 0 else None for after in self.table[state[0]]]
-
-        table, accepting = crawl((at, False), successors, lambda s: s[1] and self.labels[s[0]] is not None, MAX_STATES)
-        return CharDfa(*canonical(self.starts, self.classes, table, accepting))
-
-
-def _next(automaton: Any, state: int, char_class: int) -> int:
-    return int(automaton.table[state][char_class]) if state >= 0 and char_class >= 0 else -1
-
-
-def _joint(*automata: Any) -> tuple[list[int], list[tuple[int, ...]]]:
-    """The common refinement of the intervals, and the classes of each."""
-    starts = sorted(set().union(*(a.starts for a in automata)))
-    return starts, [tuple(a.classes[bisect_right(a.starts, s) - 1] for a in automata) for s in starts]
-
-
 State = frozenset[tuple[int, bool, Duties]]
 """Possibilities: the scanner's state, whether a piece has ended here, and the duties."""
 
@@ -163,7 +100,7 @@ class _Lexer:
     def __init__(self, parser: Any) -> None:
         lexers = parser.parser.lexer.lexers
         distinct = list({id(lexer): lexer for lexer in lexers.values()}.values())
-        self.scanners = [_TokenScanner(lexer) for lexer in distinct]
+        self.scanners = [TokenScanner(lexer) for lexer in distinct]
         self.scanner_of = {state: next(i for i, other in enumerate(distinct) if other is lexer) for state, lexer in lexers.items()}
         self.longer: list[CharDfa] = []
         """The texts that make a match longer; duties are states of these."""
@@ -182,7 +119,7 @@ class _Lexer:
         own = self.scanners[scanner]
         after_ignored = [self.owed(scanner, at, NO_DUTIES) for at, label in enumerate(own.labels) if label == IGNORED]
         involved = sorted({i for some in (duties, *after_ignored) for i, _ in some})
-        starts, columns = _joint(own, *(self.longer[i] for i in involved))
+        starts, columns = joint(own, *(self.longer[i] for i in involved))
         letters = list(dict.fromkeys(columns))
         by_duty = [(first, dict(zip(involved, others, strict=True))) for first, *others in letters]
         ends: list[set[tuple[str, Duties]]] = []
@@ -218,8 +155,8 @@ class _Lexer:
     def step(self, scanner: int, state: State, own: int, others: dict[int, int]) -> State:
         found = set()
         for at, _, duties in state:
-            after = _next(self.scanners[scanner], at, own)
-            read = [(i, _next(self.longer[i], q, others[i])) for i, q in duties]
+            after = next_state(self.scanners[scanner], at, own)
+            read = [(i, next_state(self.longer[i], q, others[i])) for i, q in duties]
             if after < 0 or any(q >= 0 and self.longer[i].accepting[q] for i, q in read):
                 continue
             kept = frozenset((i, q) for i, q in read if q >= 0)

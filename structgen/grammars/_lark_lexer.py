@@ -9,14 +9,17 @@ the terminal with its state, and the duties not yet settled. Duties that are not
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
+from structgen.automata import ir
 from structgen.automata._chardfa_minimal import canonical
 from structgen.automata._chardfa_subset import MAX_STATES, crawl
 from structgen.automata.chardfa import CharDfa, literal
 from structgen.errors import LimitExceeded
 
-__all__ = ["NO_DUTIES", "Duties", "Lexer"]
+from ._lark_contexts import Contexts
+
+__all__ = ["NO_DUTIES", "Duties", "Lexer", "in_contexts"]
 
 MAX_POSSIBILITIES = 1_000
 """Ways in which one text can be split."""
@@ -60,6 +63,25 @@ class Lexer:
         if key not in self.known:
             self.known[key] = _Run(self, word, duties, at_end).automata()
         return self.known[key]
+
+
+def in_contexts(root: ir.Rule, words: Mapping[ir.Rule, CharDfa], lexer: Lexer) -> ir.Expr:
+    """The whole documents of ``root``, where the rules in ``words`` are the terminals."""
+    contexts = Contexts(_Words(words, lexer), root, NO_DUTIES)
+    return contexts.document({end: ir.Regular(lexer.at_end(end)) for end in contexts.ends(root, NO_DUTIES)})
+
+
+class _Words:
+    """See `_lark_contexts.Lexing`."""
+
+    def __init__(self, words: Mapping[ir.Rule, CharDfa], lexer: Lexer) -> None:
+        self.words, self.lexer = words, lexer
+
+    def steps(self, terminal: ir.Rule, start: Duties) -> Mapping[Duties, CharDfa] | None:
+        return self.lexer.before(self.words[terminal], start) if terminal in self.words else None
+
+    def cut(self, expr: ir.Expr, start: Duties) -> Duties:
+        return start
 
 
 class _Run:

@@ -1,9 +1,9 @@
-"""Grammars of the parser generator Lark, with the meaning of Lark's Earley parser (both dynamic lexers) or of its LALR parser.
+"""Grammars of the parser generator Lark, with the meaning of Lark's Earley parser (all its lexers) or of its LALR parser.
 
 Lark's own loader reads the text (imports, ``%override``, ``%extend``, ``%declare``) and writes the regular expressions of
 terminals; for Earley, templates, repetitions and rules become expressions of the machine here, because Lark's own expansion
 of these takes exponential time for some grammars. What a terminal may match is in `structgen.automata.leftmost`, what ``%ignore``
-and the lexer make of it in `_lark_lexer` and `_lark_contexts`, LALR in `_lark_lalr`. Aliases and ``?`` change no text.
+and the dynamic lexers make of it in `_lark_lexer`, the basic lexer in `_lark_basic`, LALR in `_lark_lalr`. Aliases and ``?`` change no text.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from lark import Lark
-from lark.exceptions import LarkError, UnexpectedInput
+from lark.exceptions import LarkError, UnexpectedInput, VisitError
 from lark.grammar import NonTerminal, Terminal
 from lark.lexer import Pattern
 from lark.load_grammar import (
@@ -33,9 +33,11 @@ from structgen.automata.chardfa import CharDfa, none
 from structgen.automata.leftmost import compile_leftmost
 from structgen.errors import GrammarSyntaxError, LimitExceeded, StructgenError
 
-from ._lark_contexts import in_contexts
+from ._lark_basic import in_tokens
 from ._lark_lalr import BoundedTables, in_parser_states
-from ._lark_lexer import NO_DUTIES, Lexer
+from ._lark_lexer import NO_DUTIES, Lexer, in_contexts
+from ._lark_scanner import TokenScanner
+from ._lark_terminals import basic_lexer
 from ._regex_parser import parse_regex
 
 __all__ = ["parse_lark"]
@@ -48,7 +50,7 @@ MAX_INSTANCES = 10_000
 MAX_COUNT = 10**9
 MAX_EXPANSION = 10_000
 """Symbols in all alternatives that Lark makes of one rule for the LALR parser."""
-LEXERS = {"earley": ["dynamic_complete", "dynamic"], "lalr": ["contextual"]}
+LEXERS = {"earley": ["dynamic_complete", "dynamic", "basic"], "lalr": ["contextual"]}
 REPEATS: dict[str, tuple[int, int | None]] = {"*": (0, None), "+": (1, None), "?": (0, 1)}
 REFUSED_BY_LARK = (LarkError, AssertionError, LookupError, ValueError, re.error)
 """What Lark's loader raises for grammars that it does not understand."""
@@ -68,7 +70,7 @@ def parse_lark(
     """The texts that Lark parses from the rule ``start``.
 
     ``lexer``: with "dynamic_complete" (the default for "earley") terminals match any split of the text, with "dynamic" their longest
-    match only; ``parser="lalr"`` has the contextual lexer.
+    match only, "basic" cuts the text into tokens whatever the parser wants; ``parser="lalr"`` has the contextual lexer.
     ``import_paths``: the folders that ``%import`` may read besides the grammars that come with Lark. Raises `GrammarSyntaxError` with
     line, column and a caret, `StructgenError` for what is not supported, `LimitExceeded` for what is too large.
 
@@ -79,15 +81,26 @@ def parse_lark(
         raise StructgenError(f"parser={parser!r} with lexer={lexer!r} is not supported; there are: {LEXERS}")
     if isinstance(import_paths, (str, bytes)) or not isinstance(import_paths, Iterable):
         raise StructgenError(f"import_paths is a list of folders, found {import_paths!r:.100}")
+    _check_encoding(text)
     try:
         importer = _importer(text, import_paths)
         lowering = _Lowering(text, _load(text, importer), start, longest=lexer == "dynamic")
+        if lexer == "basic":
+            return lowering.in_tokens(start)
         if parser == "earley":
             return lowering.document()
         lowering.check_expansions()
         return in_parser_states(_lalr_parser(text, start, importer))
     except RecursionError:
         raise LimitExceeded("nesting", MAX_NESTING, "a Lark grammar") from None
+
+
+def _check_encoding(text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        message = "a lone surrogate cannot be written as UTF-8"
+        raise GrammarSyntaxError(message, text=text.encode("utf-8", "replace").decode(), position=error.start) from None
 
 
 # -- loading ------------------------------------------------------------------------------------------------------------------
@@ -205,15 +218,15 @@ def _position(text: str, pattern: str) -> int:
 
 class _Lowering:
     def __init__(self, text: str, grammar: Grammar, start: str, *, longest: bool) -> None:
-        self.text = text
+        self.text, self.grammar = text, grammar
         self.terminals = {name: tree for name, (tree, _) in grammar.term_defs}
         self.rules = {name: (tuple(params), tree) for name, params, tree, _ in grammar.rule_defs}
         self.names: dict[Any, ir.Rule] = {}
-        self.words: dict[ir.Rule, CharDfa] = {}
-        """The terminals, as rules whose bodies depend on what may be ignored before them."""
+        self.words: dict[ir.Rule, Pattern] = {}
+        """The terminals, as rules whose bodies depend on what may be ignored around them."""
         self.instances: dict[tuple[str, tuple[Argument, ...]], ir.Rule] = {}
         self.todo: list[tuple[ir.Rule, str, dict[str, Argument]]] = []
-        self.lexer = Lexer([self.automaton(name, self.pattern(name)) for name in dict.fromkeys(grammar.ignore)], longest)
+        self.longest = longest
         self.root = self.lower_all(start)
 
     def error(self, message: str, name: str) -> GrammarSyntaxError:
@@ -231,12 +244,34 @@ class _Lowering:
         return root
 
     def document(self) -> ir.Expr:
-        root = self.root
-        if any(list(self.lexer.before(dfa)) not in ([NO_DUTIES], []) for dfa in self.words.values()):
-            return in_contexts(root, self.words, self.lexer)
-        for rule, dfa in self.words.items():
-            rule.define(ir.Regular(self.lexer.before(dfa).get(NO_DUTIES, none())))
-        return ir.Seq((root, ir.Regular(self.lexer.at_end()))) if self.lexer.ignored else root
+        """The documents, where one of Lark's dynamic lexers looks for what the parser wants."""
+        ignored = [self.automaton(name, self.pattern(name)) for name in dict.fromkeys(self.grammar.ignore)]
+        lexer = Lexer(ignored, self.longest)
+        words = {rule: self.automaton(rule.name, pattern) for rule, pattern in self.words.items()}
+        if any(list(lexer.before(dfa)) not in ([NO_DUTIES], []) for dfa in words.values()):
+            return in_contexts(self.root, words, lexer)
+        for rule, dfa in words.items():
+            rule.define(ir.Regular(lexer.before(dfa).get(NO_DUTIES, none())))
+        return ir.Seq((self.root, ir.Regular(lexer.at_end()))) if ignored else self.root
+
+    def in_tokens(self, start: str) -> ir.Expr:
+        """The documents, where Lark's basic lexer cuts the texts into tokens."""
+        try:
+            lexer, literals = basic_lexer(self.grammar, start, self.pattern)
+        except VisitError as error:
+            raise error.orig_exc from None
+        except REFUSED_BY_LARK as error:
+            raise _wrong(self.text, error) from None
+        names = {rule: key if key in self.terminals else literals[key] for key, rule in self.names.items()}
+        return in_tokens(self.root, names, self.scanner(lexer))
+
+    def scanner(self, lexer: Any) -> TokenScanner:
+        try:
+            return TokenScanner(lexer)
+        except StructgenError:
+            for terminal in lexer.terminals:
+                self.automaton(terminal.name, terminal.pattern)  # an error that says where
+            raise
 
     def check_expansions(self) -> None:
         """Refuse what Lark would write out as too many alternatives: it multiplies them along a sequence."""
@@ -351,17 +386,21 @@ class _Lowering:
     def word(self, key: Any, name: str, pattern: Callable[[], Pattern]) -> ir.Rule:
         if key not in self.names:
             rule = self.names[key] = ir.Rule(name)
-            self.words[rule] = self.automaton(name, pattern())
+            self.words[rule] = self.checked(name, pattern())
         return self.names[key]
 
     def automaton(self, name: str, pattern: Pattern) -> CharDfa:
         """The texts that Python's `re` matches whole when it is given nothing else."""
+        regex = self.checked(name, pattern).to_regexp()
+        return self.supported(name, lambda: compile_leftmost(parse_regex(regex, syntax="python")))
+
+    def checked(self, name: str, pattern: Pattern) -> Pattern:
         try:
             if re.compile(pattern.to_regexp()) and pattern.min_width == 0:
-                raise self.error(f"terminal {name} may be empty, which Lark's dynamic lexer does not allow", name)
+                raise self.error(f"terminal {name} may be empty, which Lark's lexers do not allow", name)
         except (re.error, OverflowError) as error:
             raise self.error(f"terminal {name}: {error}", name) from None
-        return self.supported(name, lambda: compile_leftmost(parse_regex(pattern.to_regexp(), syntax="python")))
+        return pattern
 
     def supported(self, name: str, build: Callable[[], CharDfa]) -> CharDfa:
         try:
@@ -378,7 +417,7 @@ class _Lowering:
         if tree is None:
             raise self.error(f"terminal {name} is declared but has no pattern: only a lexer of one's own could match it", name)
         if _is_empty(tree):
-            raise self.error(f"terminal {name} may be empty, which Lark's dynamic lexer does not allow", name)
+            raise self.error(f"terminal {name} may be empty, which Lark's lexers do not allow", name)
         return self.by_lark(PrepareLiterals() * TerminalTreeToPattern(), tree, name)  # type: ignore[no-any-return]
 
 

@@ -15,6 +15,7 @@ from lark.exceptions import LarkError
 
 import structgen as sg
 from structgen.enumeration import byte_automaton
+from structgen.grammars import _lark_basic, _lark_contexts
 from structgen.grammars.lark_grammar import parse_lark
 
 ARITH = r"""
@@ -115,6 +116,16 @@ LANGUAGES: list[tuple[str, str, str, list[str]]] = [
     ("ambiguous", 'start: start start | "a" | "b" start |', "abc", ["abba"]),
     ("left recursion behind nothing", 'start: e start "b" | "a" | start\ne: "c"?', "abc", ["cab", "abb"]),
     ("unit cycles", 'start: x\nx: y | "a"\ny: x | "b" x', "ab", ["bba"]),
+    ("equal width and length", 'start: (B A | "x" B | X "y")+\nB: /[ab]/\nA: /[bc]/\nX: "x" | "y"', "abcxy", ["ac", "xa", "xy", "ab"]),
+    ("rules that use each other", 'start: A+\nA: /[a-c]/\nu: "ab" v |\nv: "bc" u', "abc", ["abc", "acb"]),
+    ("a rule that uses itself", 'start: A+\nA: /[a-c]/\nu: "ab" u |', "abc", ["abc", "acb"]),
+    ("a rule in its own repetition", 'start: A+\nA: /[a-c]/\nu: ("ab" u)* "c"', "abc", ["abc", "acb"]),
+    ("templates that nothing uses", 'start: A+\nA: /[a-c]/\nu: t{"ab"} v |\nv: u\nt{x}: x "bc"', "abc", ["abc", "acb"]),
+    ("no rounds", 'start: A+ ("ab"~0)\nA: /[a-c]/', "abc", ["abc", "acb"]),
+    ("operators", 'start: e\ne: N | e ("+" | "-" | "/" | "*") e | ("+" | "++" | "-" | "*") e | e "++" | "return" N\n'
+     "N: /[a-z]+|[0-9]+(\\.[0-9]*)?(e[+-]?[0-9]+)?/\n"
+     "%ignore / +/\n%ignore /\\/\\/[^\\n]*/\n%ignore /\\/\\*.*?\\*\\//",
+     "a1e+/* .", ["a+++b", "a+ ++b", "1e+1", "1 e", "a/*b", "a/ *b", "a/*b*/+c", "a//b", "returna", "return a", "return/**/a", "a-1.e5"]),
     ("comments in the grammar", '// one\nstart: "a" // two\n  | "b"\n# three\n', "ab/", ["a"]),
 ]  # fmt: skip
 
@@ -184,6 +195,7 @@ def some_texts(automaton: Any, letters: str, seeds: list[str], random: Random) -
 MEANINGS = [
     {"parser": "earley", "lexer": "dynamic_complete"},
     {"parser": "earley", "lexer": "dynamic"},
+    {"parser": "earley", "lexer": "basic"},
     {"parser": "lalr", "lexer": "contextual"},
 ]
 NAMES = [meaning["lexer"] for meaning in MEANINGS]
@@ -253,6 +265,88 @@ def random_lalr_grammar(random: Random) -> str:
     )
 
 
+TERMINALS = [
+    "A: /[a-z]+/", "A: /[ab]+/", "A: /a|ab/", "B: /[0-9]+(\\.[0-9]+)?/", "B: /[01]+(e[+-]?[01]+)?/", "B: /0b?/", 'B: "a"i "b"',
+    "C: /\"[^\"]*\"/", "C: /\"(?:[^\"]|\"\")*\"/", "C: /a.*?b/", 'D: "a" | "ab"', "D: /[a-c]/", "D: /\\/a*\\//", "D.2: /b+/",
+]  # fmt: skip
+LITERALS = [f'"{text}"' for text in ("+", "++", "+=", "-", "--", "/", "/*", "*", ".", "a", "b", "ab", "e", "1")] + ['"ba"i']
+PIECES = [
+    "/ /",
+    "/ +/",
+    "/\\/\\/[^\\n]*/",
+    "/\\/\\*.*?\\*\\//",
+    "/\\/\\*([^*]|\\*+[^*\\/])*\\*+\\//",
+    "/#a?/",
+    '"a"',
+    "/--[ab]*/",
+    "/\\n/",
+    "/b/",
+]
+
+
+LETTERS = 'ab01e+-*/". \n#A'
+
+
+def right_texts(automaton: Any, random: Random) -> list[str]:
+    """Texts that are accepted, of up to ten letters, each length a few random steps further."""
+    found, states = [], [(automaton.initial, "")]
+    for _ in range(10):
+        steps = [(automaton.advance(state, ord(letter)), text + letter) for state, text in states for letter in LETTERS]
+        states = random.sample(alive := [step for step in steps if step[0] != automaton.dead], min(20, len(alive)))
+        found += [text for state, text in states if automaton.is_accepting(state)]
+    return found
+
+
+def random_language(random: Random) -> str:
+    """Pieces of programming languages: operators that begin others, numbers, keywords among names, strings, comments."""
+    terminals = dict((line[0], line) for line in random.sample(TERMINALS, random.choice((1, 2, 3))))
+    symbols = [*terminals, *random.sample(LITERALS, random.choice((2, 3, 4, 5))), "x", "y", "x", "y"]
+
+    def expansion(depth: int) -> str:
+        kind = random.randrange(7) if depth else 0
+        if kind < 2:
+            return random.choice(symbols)
+        parts = [expansion(depth - 1) for _ in range(3)]
+        ways = [" ".join(parts[:2]), " ".join(parts), "({} | {})".format(*parts[1:]), f"({parts[0]})"]
+        return ways[min(kind - 2, 3)] + (random.choice(["*", "*", "+", "?", "~2", "~1..2"]) if kind > 4 else "")
+
+    lines = []
+    for rule in ("start", "x", "y"):
+        ways = [expansion(2) for _ in range(random.choice((1, 2, 3)))]
+        lines.append(f"{rule}: " + " | ".join(ways) + random.choice(["", "", "", " |"]))
+    lines += random.choice([[], [], [f"unused: {expansion(1)} unused |"]])  # Lark keeps its terminals, for it uses itself
+    pieces = random.sample(PIECES, random.choice((0, 1, 1, 2, 2)))
+    return "\n".join([*lines, *terminals.values(), *(f"%ignore {piece}" for piece in pieces)])
+
+
+def test_random_languages() -> None:
+    """The basic lexer: texts along the masks, the same without spaces and with mistakes, and short ones."""
+    random = Random(7)
+    n_right = n_wrong = 0
+    for _ in range(70):
+        grammar = random_language(random)
+        try:
+            parser = Lark(grammar, parser="earley", lexer="basic")
+        except LarkError:
+            continue
+        letters = "".join(random.sample(LETTERS, 6))
+        texts = random.sample(all_words(letters, 1000), 20)
+        try:
+            automaton = byte_automaton(sg.lark(grammar, lexer="basic"))
+        except sg.UnsatisfiableSchema:
+            assert not any(by_lark(parser, text) for text in texts), grammar
+            continue
+        words = random.sample(found := right_texts(automaton, random), min(8, len(found)))
+        texts += words
+        for text in words:
+            texts += [text.replace(" ", ""), text.replace("\n", " "), *(mutated(text, letters, random) for _ in range(4))]
+        expected = {text: by_lark(parser, text) for text in texts}
+        assert {text: automaton.accepts(text) for text in texts} == expected, grammar
+        n_right += sum(expected.values())
+        n_wrong += len(expected) - sum(expected.values())
+    assert min(n_right, n_wrong) > 150
+
+
 @pytest.mark.parametrize("meaning", MEANINGS, ids=NAMES)
 @pytest.mark.parametrize("make", [random_grammar, random_lalr_grammar])
 def test_random_grammars(make: Callable[[Random], str], meaning: Any) -> None:
@@ -311,6 +405,7 @@ REFUSED = [
     ("%import foo.BAR\nstart: BAR", 1, 1, "cannot import 'foo'"),
     ("start: WS\n%import .common.WS", 2, 1, "cannot import 'common'"),
     ("%import common.NOPE\nstart: NOPE", 1, 16, "'NOPE' used but not defined"),
+    ('start: "a"\n// \ud800', 2, 4, "a lone surrogate"),
 ]
 
 
@@ -336,6 +431,25 @@ TOO_LARGE = [
 def test_too_large_grammars_are_refused(grammar: str, message: str) -> None:
     with pytest.raises(sg.LimitExceeded, match=message):
         parse_lark(grammar)
+
+
+def test_what_lexers_have_to_check_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    grammar = 'start: ("[" | "a".."p")*\n' + "".join(f"%ignore /\\[{x}.*?{x}\\]/\n" for x in "abcdef")
+    assert byte_automaton(sg.lark(grammar, lexer="basic")).accepts("[a[b[cc][")
+    for module, limit, message in (
+        (_lark_basic, "MAX_TABLES", "table entries"),
+        (_lark_contexts, "MAX_CONTEXTS", "expressions, each counted"),
+    ):
+        with monkeypatch.context() as patch, pytest.raises(sg.LimitExceeded, match=message):
+            patch.setattr(module, limit, 100)
+            sg.lark(grammar, lexer="basic")
+
+
+def test_templates_are_bounded_in_rules_that_nothing_uses() -> None:
+    for arguments in ("x", "x, x, x, x"):
+        grammar = 'start: "a"\nb: t{"a"}\nt{x}: "a" t{u{' + arguments + "}}\nu{" + ", ".join("pqrs"[: len(arguments.split())]) + "}: p"
+        with pytest.raises(sg.LimitExceeded, match="characters of a template"):
+            sg.lark(grammar, lexer="basic")
 
 
 def test_what_takes_lark_exponential_time_is_fine() -> None:
@@ -387,7 +501,7 @@ def test_imports_read_only_the_folders_named(tmp_path: Path) -> None:
             sg.lark(grammar, import_paths=folders)
 
 
-@pytest.mark.parametrize("options", [{"parser": "cyk"}, {"lexer": "basic"}, {"parser": "lalr", "lexer": "dynamic"}])
+@pytest.mark.parametrize("options", [{"parser": "cyk"}, {"lexer": "contextual"}, {"parser": "lalr", "lexer": "dynamic"}])
 def test_other_meanings_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(sg.StructgenError, match="not supported"):
         sg.lark('start: "a"', **options)
