@@ -40,7 +40,22 @@ N_CONTROL = 32
 OK, FULL, TOO_LARGE = 0, 1, 2
 
 # Record kinds.
-DSTATE, STACK, STATE, STRING, TEXT, CANON, KEYSET, TRIE, WALK, LEXEME, STACKS, TRIES, VALUE = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13
+DSTATE, STACK, STATE, STRING, TEXT, CANON, KEYSET, TRIE, WALK, LEXEME, STACKS, TRIES, VALUE, FOREST = (
+    1,
+    2,
+    3,
+    4,
+    5,
+    6,
+    7,
+    8,
+    9,
+    10,
+    11,
+    12,
+    13,
+    14,
+)
 HEADER = 2
 DEAD = -1
 UNKNOWN = -2
@@ -156,6 +171,24 @@ def sort_words(h, first, n):
                 h[first + j] = h[first + j - gap]
                 j -= gap
             h[first + j] = x
+        gap >>= 1
+
+
+@kernel("void(i4[::1], i8, i8)")
+def sort_pairs(h, base, n):
+    """Shell sort of n pairs of words."""
+    gap = n >> 1
+    while gap > 0:
+        for i in range(gap, n):
+            x, y = h[base + 2 * i], h[base + 2 * i + 1]
+            j = i
+            while j >= gap:
+                u, v = h[base + 2 * (j - gap)], h[base + 2 * (j - gap) + 1]
+                if u < x or (u == x and v <= y):
+                    break
+                h[base + 2 * j], h[base + 2 * j + 1] = u, v
+                j -= gap
+            h[base + 2 * j], h[base + 2 * j + 1] = x, y
         gap >>= 1
 
 

@@ -1,50 +1,59 @@
 """What `structgen.automata.completion` asks of the arena; loaded only when outputs are to be finished within a number of tokens."""
 
-from structgen.automata._arena import (
-    DEAD,
-    KP,
-    OK,
-    ROOT_TRIE,
-    SP,
-    STATUS,
-)
+from structgen.automata._arena import DEAD, KP, OK, ROOT_TRIE, SCRATCH_END, SP, STATUS, TOO_LARGE
 from structgen.automata._state_kernels import D_FLAGS, HAS_BYTES, LITERAL, _literal_step, calls, rule_start, transition
 from structgen.automata._string_kernels import END, S_PHASE, string_accepts, string_step
-from structgen.automata._trie_kernels import N_BYTE, N_DEPTH, N_TOKEN, T_DEPTH, T_N_NODES, T_NODES, merge
+from structgen.automata._trie_kernels import N_BYTE, N_DEPTH, N_TOKEN, T_DEPTH, T_N_NODES, T_NODES, T_ROOTS, is_forest, merge
 from structgen.automata.jit import kernel
 
 
-@kernel("i8(i4[::1], i8, i8, i4[::1])", entry=True)
-def land(h, trie, d, out):
-    """Run a trie through the rule body from D-state d: ``out[i]`` is the D-state at node i, DEAD where there is none."""
-    nodes, n = trie + T_NODES, h[trie + T_N_NODES]
-    for i in range(n):
-        out[i] = DEAD
-    out[0] = d
-    path = h[SP]
-    h[SP] += h[trie + T_DEPTH] + 2
-    h[path] = d
-    i = 1 if h[d + D_FLAGS] & HAS_BYTES else n
+@kernel("void(i4[::1], i8, i8, i8, i8, i4[::1])")
+def _land_below(h, path, trie, i, n, out):
+    """`land` for nodes i to n - 1, from the D-state at ``path``."""
+    nodes = trie + T_NODES
+    above = path - h[nodes + 4 * i + N_DEPTH]
     while i < n and h[STATUS] == OK:
         o = nodes + 4 * i
         depth = h[o + N_DEPTH]
-        t = transition(h, h[path + depth - 1], h[o + N_BYTE])
+        t = transition(h, h[above + depth], h[o + N_BYTE])
         if t >= 0:
             out[i] = t
-            h[path + depth] = t
+            h[above + depth + 1] = t
         i = i + 1 if t >= 0 and h[t + D_FLAGS] & HAS_BYTES else h[o]
+
+
+@kernel("i8(i4[::1], i8, i8, i8, i4[::1])", entry=True)
+def land(h, trie, source, d, out):
+    """Run a trie or forest through the rule body from D-state d: ``out[i]`` is the D-state at node i of the trie ``source``, which is
+    the trie itself or one that roots of the forest lie in; DEAD where there is none."""
+    for i in range(out.size):
+        out[i] = DEAD
+    path = h[SP]
+    h[SP] += h[trie + T_DEPTH] + 2
+    h[path] = d
+    if h[d + D_FLAGS] & HAS_BYTES:
+        if not is_forest(h, trie):
+            _land_below(h, path, trie, 1, h[trie + T_N_NODES], out)
+        else:
+            for j in range(h[trie + T_NODES + 256]):
+                root = trie + T_ROOTS + 2 * j
+                if h[root] == source:
+                    _land_below(h, path, source, h[root + 1], h[source + T_NODES + 4 * h[root + 1]], out)
     h[SP] = path
     return 0
 
 
-@kernel("i8(i4[::1], i8, i4[::1])", entry=True)
-def below(h, trie, nodes):
-    """The trie of what is left of the tokens below some nodes of a trie, -1 if nothing is."""
+@kernel("i8(i4[::1], i4[::1])", entry=True)
+def below(h, pairs):
+    """The trie or forest of what is left of the tokens below some nodes, pairs (trie, node); -1 if nothing is."""
     sources, kp = h[SP], h[KP]
-    for i in range(nodes.size):
-        h[sources + 2 * i], h[sources + 2 * i + 1] = trie, nodes[i]
-    h[SP] = sources + 2 * nodes.size
-    result = merge(h, sources, nodes.size, 0)
+    if sources + pairs.size + 64 > h[SCRATCH_END]:
+        h[STATUS] = TOO_LARGE
+        return -1
+    for i in range(pairs.size):
+        h[sources + i] = pairs[i]
+    h[SP] = sources + pairs.size
+    result = merge(h, sources, pairs.size // 2, 0)
     h[SP], h[KP] = sources, kp
     return result
 

@@ -25,6 +25,7 @@ from structgen.automata._arena import (
     alloc,
     clear_visited,
     intern,
+    sort_pairs,
     visit,
 )
 from structgen.automata._names_kernels import NULLABLE
@@ -97,24 +98,6 @@ def _close(h, ip, sub):
             if op == CALL and b & NULLABLE:
                 h[top], h[top + 1] = ip + WIDTH, sub
                 top += 2
-
-
-@inlined
-def _sort_pairs(h, base, n):
-    """Shell sort of n pairs of words."""
-    gap = n >> 1
-    while gap > 0:
-        for i in range(gap, n):
-            x, y = h[base + 2 * i], h[base + 2 * i + 1]
-            j = i
-            while j >= gap:
-                u, v = h[base + 2 * (j - gap)], h[base + 2 * (j - gap) + 1]
-                if u < x or (u == x and v <= y):
-                    break
-                h[base + 2 * j], h[base + 2 * j + 1] = u, v
-                j -= gap
-            h[base + 2 * j], h[base + 2 * j + 1] = x, y
-        gap >>= 1
 
 
 @kernel("i8(i8, i8, i8)")
@@ -286,7 +269,7 @@ def _intern_elements(h, base):
     if n == 0 or h[STATUS] == TOO_LARGE:
         h[SP] = base
         return DEAD
-    _sort_pairs(h, base, n)
+    sort_pairs(h, base, n)
     n = _drop_counts(h, base, n)
     d = intern(h, DSTATE, D_FIELDS, base, 2 * n)
     h[SP] = base

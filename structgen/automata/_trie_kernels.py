@@ -4,11 +4,16 @@ A trie record holds its level, sizes, the node table in depth-first order (end o
 sentinel row) and the tokens in the same order. ``merge`` joins the subtrees hanging below given nodes into one trie, in
 time proportional to its result; equal tries are one record, so everything memoised about a trie serves all grammars.
 
+What would be a large trie is not merged but becomes a forest: the nodes with which its subtrees begin, sorted by their bytes. A word
+may end after any letter, or with a space: then what is left of the tokens is half the vocabulary or more, of which the
+walk that comes next touches little.
+
 The level counts how many captured names a token has finished before this suffix (2 stands for two or more): the masks
 verify such tokens one by one.
 """
 
 from structgen.automata._arena import (
+    FOREST,
     HEADER,
     KP,
     OK,
@@ -26,6 +31,7 @@ from structgen.automata._arena import (
     has_room,
     hash_words,
     lookup,
+    sort_pairs,
     sort_words,
 )
 from structgen.automata.jit import inlined, kernel
@@ -34,6 +40,15 @@ T_FIELDS = 4
 T_LEVEL = HEADER + T_FIELDS
 T_N_NODES, T_N_TOKENS, T_DEPTH, T_NODES = T_LEVEL + 1, T_LEVEL + 2, T_LEVEL + 3, T_LEVEL + 4
 N_END, N_TOKEN, N_BYTE, N_DEPTH = 0, 1, 2, 3
+# A forest has the same head (nodes counted below all its roots, roots, longest rest of a token), then where the roots of each
+# byte begin (257 numbers), then the roots, pairs (trie, node).
+T_ROOTS = T_NODES + 257
+MAX_MERGED = 2000  # nodes of a trie that is made
+
+
+@kernel("i8(i4[::1], i8)")
+def is_forest(h, trie):
+    return (h[trie + 1] & 15) == FOREST
 
 
 @kernel("i8(i4[::1], i8)")
@@ -42,22 +57,22 @@ def tokens_of(h, trie):
     return trie + T_NODES + 4 * (h[trie + T_N_NODES] + 1)
 
 
-@kernel("i8(i4[::1], i8)")
-def _intern_built(h, n):
-    """Intern the trie whose n key words were written where a new record would have them."""
+@kernel("i8(i4[::1], i8, i8)")
+def _intern_built(h, kind, n):
+    """Intern the trie or forest whose n key words were written where a new record would have them."""
     at = h[TOP]
     key = at + HEADER + T_FIELDS
-    r = lookup(h, TRIE, T_FIELDS, key, n)
+    r = lookup(h, kind, T_FIELDS, key, n)
     if r >= 0:
         return r
-    h[at] = (hash_words(h, key, n) * 31 + TRIE) & 0x7FFFFFFF
-    h[at + 1] = TRIE + 16 * n
+    h[at] = (hash_words(h, key, n) * 31 + kind) & 0x7FFFFFFF
+    h[at + 1] = kind + 16 * n
     for i in range(T_FIELDS):
         h[at + HEADER + i] = 0
     h[TOP] = key + n
     if h[TABLE_USED] * 2 > (1 << h[TABLE_BITS]):
         grow_table(h)
-        r = lookup(h, TRIE, T_FIELDS, key, n)
+        r = lookup(h, kind, T_FIELDS, key, n)
     h[h[TABLE] - r - 1] = at
     h[TABLE_USED] += 1
     return at
@@ -75,7 +90,7 @@ def relevel(h, trie, level):
     for i in range(n):
         h[key + i] = h[trie + T_LEVEL + i]
     h[key] = level
-    return _intern_built(h, n)
+    return _intern_built(h, h[trie + 1] & 15, n)
 
 
 @inlined
@@ -198,20 +213,113 @@ def _merge_below(h, sources, n, place):
 
 
 @kernel("i8(i4[::1], i8, i8, i8)")
-def merge(h, sources, n, level):
-    """The trie of what lies below the n source nodes (pairs (trie, node) on scratch), -1 if nothing does."""
-    room, n_tokens = 256, 0
+def _sort_roots(h, first, n, shift):
+    """Sort n roots of a forest, drop repeated ones, and move them ``shift`` words down. How many are left."""
+    in_order = True
+    for i in range(1, n):
+        at = first + 2 * i
+        in_order = in_order and (h[at - 2] < h[at] or (h[at - 2] == h[at] and h[at - 1] < h[at + 1]))
+    count = n
+    if not in_order:
+        sort_pairs(h, first, n)
+        count = min(n, 1)
+        for i in range(1, n):
+            at, last = first + 2 * i, first + 2 * (count - 1)
+            if h[at] != h[last] or h[at + 1] != h[last + 1]:
+                h[last + 2], h[last + 3] = h[at], h[at + 1]
+                count += 1
+    for i in range(2 * count):
+        h[first - shift + i] = h[first + i]
+    return count
+
+
+@inlined
+def _forest(h, sources, n, level):
+    """The forest of what lies below the n source nodes."""
+    counts = h[SP]
+    if counts + 600 > h[SCRATCH_END]:
+        h[STATUS] = TOO_LARGE
+        return -1
+    for b in range(257):
+        h[counts + b] = 0
+    depth = 0
+    for i in range(n):
+        trie, node = h[sources + 2 * i], h[sources + 2 * i + 1]
+        if is_forest(h, trie):
+            depth = max(depth, h[trie + T_DEPTH])
+            for b in range(256):
+                h[counts + b] += h[trie + T_NODES + b + 1] - h[trie + T_NODES + b]
+            continue
+        nodes = trie + T_NODES
+        depth = max(depth, h[trie + T_DEPTH] - h[nodes + 4 * node + N_DEPTH])
+        child, end = node + 1, h[nodes + 4 * node]
+        while child < end:
+            h[counts + h[nodes + 4 * child + N_BYTE]] += 1
+            child = h[nodes + 4 * child]
+    total = 0
+    for b in range(257):  # from here on: where the next root of this byte goes
+        here = h[counts + b]
+        h[counts + b] = total
+        total += here
+    if not has_room(h, 2 * total + 1000):
+        return -1
+    key = h[TOP] + HEADER + T_FIELDS
+    starts, roots = key + 4, key + 4 + 257
+    for b in range(257):
+        h[starts + b] = h[counts + b]
     for i in range(n):
         trie, node = h[sources + 2 * i], h[sources + 2 * i + 1]
         nodes = trie + T_NODES
+        if is_forest(h, trie):
+            for b in range(256):
+                for j in range(h[nodes + b], h[nodes + b + 1]):
+                    at = roots + 2 * h[counts + b]
+                    h[at], h[at + 1] = h[trie + T_ROOTS + 2 * j], h[trie + T_ROOTS + 2 * j + 1]
+                    h[counts + b] += 1
+            continue
+        child, end = node + 1, h[nodes + 4 * node]
+        while child < end:
+            b = h[nodes + 4 * child + N_BYTE]
+            at = roots + 2 * h[counts + b]
+            h[at], h[at + 1] = trie, child
+            h[counts + b] += 1
+            child = h[nodes + 4 * child]
+    kept = 0
+    for b in range(256):
+        first, last = h[starts + b], h[starts + b + 1]
+        h[starts + b] = kept
+        kept += _sort_roots(h, roots + 2 * first, last - first, 2 * (first - kept))
+    h[starts + 256] = kept
+    n_nodes = 0
+    for i in range(kept):
+        trie, node = h[roots + 2 * i], h[roots + 2 * i + 1]
+        n_nodes += h[trie + T_NODES + 4 * node] - node
+    h[key], h[key + 1], h[key + 2], h[key + 3] = level, n_nodes, kept, depth
+    return _intern_built(h, FOREST, 4 + 257 + 2 * kept)
+
+
+@kernel("i8(i4[::1], i8, i8, i8)")
+def merge(h, sources, n, level):
+    """The trie, or forest, of what lies below the n source nodes (pairs (trie, node) on scratch), -1 if nothing does."""
+    room, n_tokens, n_nodes, any_forest = 256, 0, 0, False
+    for i in range(n):
+        trie, node = h[sources + 2 * i], h[sources + 2 * i + 1]
+        nodes = trie + T_NODES
+        if is_forest(h, trie):
+            any_forest = True
+            n_tokens += 1
+            continue
         end = h[nodes + 4 * node]
         if end > node + 1:
             room += 4 * (end - node)
             n_tokens += h[nodes + 4 * end + N_TOKEN] - h[nodes + 4 * (node + 1) + N_TOKEN]
+            n_nodes += end - node - 1
     if n_tokens == 0:
         return -1
     if n == 1 and h[sources + 1] == 0:
         return relevel(h, h[sources], level)
+    if any_forest or n_nodes > MAX_MERGED:
+        return _forest(h, sources, n, level)
     if h[KP] + n_tokens + 64 > h[TOKENS_END]:
         h[STATUS] = TOO_LARGE
         return -1
@@ -238,4 +346,4 @@ def merge(h, sources, n, level):
         h[end + 4 + i] = h[tokens + i]
     h[key], h[key + 1], h[key + 2], h[key + 3] = level, count, n_tokens, depth
     h[SP], h[KP] = place, tokens
-    return _intern_built(h, 4 + 4 * (count + 1) + n_tokens)
+    return _intern_built(h, TRIE, 4 + 4 * (count + 1) + n_tokens)

@@ -22,6 +22,7 @@ from structgen.automata._arena import (
     LISTS_END,
     LP,
     OK,
+    SCRATCH_END,
     SP,
     STATUS,
     TOKENS_END,
@@ -37,6 +38,7 @@ from structgen.automata._state_kernels import (
     D_FIELDS,
     D_FLAGS,
     D_KEY,
+    D_LIVE,
     D_N_CALLS,
     D_SCOPE,
     DSTATE,
@@ -66,7 +68,20 @@ from structgen.automata._string_kernels import (
     S_VALUE,
     string_state,
 )
-from structgen.automata._trie_kernels import N_DEPTH, N_TOKEN, T_DEPTH, T_LEVEL, T_N_NODES, T_NODES, merge, relevel, tokens_of
+from structgen.automata._trie_kernels import (
+    N_BYTE,
+    N_DEPTH,
+    N_TOKEN,
+    T_DEPTH,
+    T_LEVEL,
+    T_N_NODES,
+    T_NODES,
+    T_ROOTS,
+    is_forest,
+    merge,
+    relevel,
+    tokens_of,
+)
 from structgen.automata.jit import inlined, kernel
 
 # Fields of a walk; the key is (trie, D-state). Parts: pairs (block, class); a block is [n, tokens...] or [-1, words...].
@@ -120,7 +135,7 @@ def exit_trie(h, w, level):
 
 
 @inlined
-def _add_group_node(h, block, call, node):
+def _add_group_node(h, block, call, trie, node):
     """Note that the call (offset of its triple) is reached at a node. Groups: (rule, back, capture, nodes, next)."""
     at = h[block + B_CALLS]
     while at:
@@ -135,37 +150,28 @@ def _add_group_node(h, block, call, node):
         h[at], h[at + 1], h[at + 2], h[at + 3], h[at + 4] = h[call], h[call + 1], h[call + 2], 0, h[block + B_CALLS]
         h[block + B_CALLS] = at
         h[LP] = at + 5
-    add_pair(h, at + 3, node, 0)
+    add_pair(h, at + 3, node, trie)
 
 
-@kernel("void(i4[::1], i8, i8)")
-def _note_calls(h, block, d_node):
-    """Note all calls of a D-state at a node; ``d_node`` is a scratch pair (D-state, node)."""
-    d, node = h[d_node], h[d_node + 1]
+@kernel("void(i4[::1], i8, i8, i8, i8)")
+def _note_calls(h, block, d, trie, node):
+    """Note all calls of a D-state at a node, 0 for the beginning of the walk."""
     triples = calls(h, d)
     for j in range(h[d + D_N_CALLS]):
-        _add_group_node(h, block, triples + 3 * j, node)
+        _add_group_node(h, block, triples + 3 * j, trie, node)
 
 
-@kernel("void(i4[::1], i8, i8, i8)")
-def _descend(h, block, trie, d):
-    """Run the trie through the rule body from d: tokens (token * 2 + ends) go on the token stack, exits and calls on lists."""
+@kernel("void(i4[::1], i8, i8, i8, i8, i8)")
+def _run(h, block, path, trie, i, n):
+    """Run nodes i to n - 1 of a trie, the first with all below it or several such, from the D-state at ``path``."""
     level = h[block + B_LEVEL]
-    nodes, n = trie + T_NODES, h[trie + T_N_NODES]
-    tokens = tokens_of(h, trie)
-    path = h[SP]  # D-state at each depth
-    pair = path + h[trie + T_DEPTH] + 2
-    h[SP] = pair + 2
-    h[path] = d
-    if h[d + D_FLAGS] & HAS_CALLS:
-        h[pair], h[pair + 1] = d, 0
-        _note_calls(h, block, pair)
-    i = 1 if h[d + D_FLAGS] & HAS_BYTES else n
+    nodes, tokens = trie + T_NODES, tokens_of(h, trie)
+    above = path - h[nodes + 4 * i + N_DEPTH]  # the D-state at depth k lies at above + k + 1
     kp = h[KP]
     while i < n:
         o = nodes + 4 * i
         depth = h[o + N_DEPTH]
-        t = transition(h, h[path + depth - 1], h[o + 2])
+        t = transition(h, h[above + depth], h[o + N_BYTE])
         end = h[o]
         if t < 0:
             if h[STATUS] != OK:
@@ -187,14 +193,34 @@ def _descend(h, block, trie, d):
         if ends:
             add_pair(h, block + B_EXITS + level, trie, i)
         if flags & HAS_CALLS:
-            h[pair], h[pair + 1] = t, i
-            _note_calls(h, block, pair)
+            _note_calls(h, block, t, trie, i)
         if flags & HAS_BYTES:
-            h[path + depth] = t
+            h[above + depth + 1] = t
             i += 1
         else:
             i = end
     h[KP] = kp
+
+
+@kernel("void(i4[::1], i8, i8, i8)")
+def _descend(h, block, trie, d):
+    """Run a trie or forest through the rule body from d: tokens (token * 2 + ends) go on the token stack, exits and calls on lists."""
+    path = h[SP]  # D-state at each depth
+    h[SP] += h[trie + T_DEPTH] + 2
+    h[path] = d
+    if h[d + D_FLAGS] & HAS_CALLS:
+        _note_calls(h, block, d, trie, 0)
+    if h[d + D_FLAGS] & HAS_BYTES:
+        if is_forest(h, trie):
+            for b in range(256):
+                if h[d + D_LIVE + (b >> 5)] >> (b & 31) & 1:
+                    for j in range(h[trie + T_NODES + b], h[trie + T_NODES + b + 1]):
+                        root = trie + T_ROOTS + 2 * j
+                        source, node = h[root], h[root + 1]
+                        if h[STATUS] == OK:
+                            _run(h, block, path, source, node, h[source + T_NODES + 4 * node])
+        elif h[trie + T_N_NODES] > 1:
+            _run(h, block, path, trie, 1, h[trie + T_N_NODES])
     h[SP] = path
 
 
@@ -455,11 +481,14 @@ def _walk_record(h, trie, d):
 @inlined
 def _entry(h, group, block):
     """The trie with which the inner nodes of a call group enter the called rule, -1 if only the root does."""
-    sources, n, trie = h[SP], 0, h[block + B_TRIE]
+    sources, n = h[SP], 0
     node = h[group + 3]
     while node:
         if h[node]:
-            h[sources + 2 * n], h[sources + 2 * n + 1] = trie, h[node]
+            if sources + 2 * n + 64 > h[SCRATCH_END]:
+                h[STATUS] = TOO_LARGE
+                return -1
+            h[sources + 2 * n], h[sources + 2 * n + 1] = h[node + 1], h[node]
             n += 1
         node = h[node + 2]
     h[SP] = sources + 2 * n
@@ -513,7 +542,7 @@ def _descend_walk(h, w, block, pending):
     h[block + B_LEVEL] = level
     kp = h[KP]
     baseline = d
-    if h[trie + T_N_NODES] > SMALL_TRIE:
+    if h[trie + T_N_NODES] > SMALL_TRIE and not is_forest(h, trie):
         baseline = _baseline(h, trie, d, 0)
     if baseline != d:
         pair = h[SP]

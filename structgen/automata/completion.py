@@ -298,43 +298,50 @@ class Completions:
         return self._landings[key]
 
     def _landed(self, trie: int, d: int) -> _Landing:
-        n = self._item(trie + T.T_N_NODES)
-        at = np.zeros(n, np.int32)
-        self._engine.call(C.land, trie, d, at)
-        first = trie + T.T_NODES
-        nodes = self._engine.arena[first : first + 4 * (n + 1)].reshape(-1, 4)
-        ends, per_node = nodes[:n, T.N_END], np.diff(nodes[:, T.N_TOKEN])
-        tokens = self._engine.arena[first + 4 * (n + 1) :][: int(nodes[n, T.N_TOKEN])]
-        reached = at >= 0
-        reached[0] = False  # tokens do not end where they begin
-        place = np.repeat(np.where(reached, at, A.DEAD), per_node)
-        live = np.flatnonzero(place >= 0)
-        order = live[np.argsort(place[live], kind="stable")]
-        where, starts = np.unique(place[order], return_index=True)
-        groups = np.split(tokens[order].copy(), starts[1:]) if len(where) else []
-        self._kept += len(order)
-        inner = np.flatnonzero((at >= 0) & (ends > np.arange(n) + 1))
-        flags = self._engine.arena[at[inner] + K.D_FLAGS]
-        leaving = inner[(flags & K.HAS_ACCEPT != 0) & (inner > 0)]
-        exits = self._engine.call(C.below, trie, leaving.astype(np.int32)) if len(leaving) else -1
-        calling = inner[flags & K.HAS_CALLS != 0]
-        return _Landing(list(zip(where.tolist(), groups, strict=True)), exits, list(self._called(trie, calling, at)))
+        ends: dict[int, list[Words]] = {}
+        leaving: list[tuple[int, int]] = []
+        calling: dict[tuple[int, int, int], list[tuple[int, int]]] = {}
+        for source in self._sources(trie):
+            n = self._item(source + T.T_N_NODES)
+            at = np.zeros(n, np.int32)
+            self._engine.call(C.land, trie, source, d, at)
+            first = source + T.T_NODES
+            nodes = self._engine.arena[first : first + 4 * (n + 1)].reshape(-1, 4)
+            tokens = self._engine.arena[first + 4 * (n + 1) :][: int(nodes[n, T.N_TOKEN])]
+            place = np.repeat(at, np.diff(nodes[:, T.N_TOKEN]))
+            live = np.flatnonzero(place >= 0)
+            order = live[np.argsort(place[live], kind="stable")]
+            where, starts = np.unique(place[order], return_index=True)
+            for state, group in zip(where.tolist(), np.split(tokens[order].copy(), starts[1:]), strict=False):
+                ends.setdefault(state, []).append(group)
+            self._kept += len(order)
+            inner = np.flatnonzero((at >= 0) & (nodes[:n, T.N_END] > np.arange(n) + 1))
+            flags = self._engine.arena[at[inner] + K.D_FLAGS]
+            leaving += [(source, node) for node in inner[flags & K.HAS_ACCEPT != 0].tolist()]
+            for node in inner[flags & K.HAS_CALLS != 0].tolist():
+                for call in self._calls(int(at[node])):
+                    calling.setdefault(call, []).append((source, node))
+        entered = [(*call, self._below(pairs)) for call, pairs in calling.items()]
+        entered += [(*call, trie) for call in self._calls(d)]
+        return _Landing([(end, np.concatenate(groups)) for end, groups in ends.items()], self._below(leaving), entered)
 
-    def _called(self, trie: int, nodes: Any, at: Words) -> Iterator[tuple[int, int, int, int]]:
-        """The calls made at some nodes of a trie, with what is left of the tokens there."""
-        places: dict[tuple[int, int, int], list[int]] = {}
-        for node in nodes.tolist():
-            d = int(at[node])
-            block = self._engine.call(C.calls_of, d)
-            triples = self._engine.arena[block : block + 3 * self._item(d + K.D_N_CALLS)].reshape(-1, 3)
-            for rule, back, capture in triples.tolist():
-                places.setdefault((rule, back, capture), []).append(node)
-        for call, found in places.items():
-            if 0 in found:  # the trie itself; other nodes apart, for they are left with less
-                yield (*call, trie)
-            inside = [node for node in found if node]
-            if inside:
-                yield (*call, self._engine.call(C.below, trie, np.array(inside, np.int32)))
+    def _sources(self, trie: int) -> list[int]:
+        """The tries that hold the nodes of a trie or forest."""
+        if self._item(trie + 1) & 15 != A.FOREST:
+            return [trie]
+        first = trie + T.T_ROOTS
+        return sorted(set(self._engine.arena[first : first + 2 * self._item(trie + T.T_NODES + 256) : 2].tolist()))
+
+    def _below(self, pairs: list[tuple[int, int]]) -> int:
+        return self._engine.call(C.below, np.array(pairs, np.int32).ravel()) if pairs else -1
+
+    def _calls(self, d: int) -> list[tuple[int, int, int]]:
+        """The calls of a D-state: rule, D-state to return to, capture."""
+        if not self._item(d + K.D_FLAGS) & K.HAS_CALLS:
+            return []
+        block = self._engine.call(C.calls_of, d)
+        triples = self._engine.arena[block : block + 3 * self._item(d + K.D_N_CALLS)].reshape(-1, 3)
+        return [(rule, back, capture) for rule, back, capture in triples.tolist()]
 
 
 def shortlex(text: bytes) -> tuple[int, bytes]:
