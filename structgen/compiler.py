@@ -45,7 +45,7 @@ def _engine(vocab: Vocabulary) -> tuple[Engine, MaskRows]:
     with _lock:
         if vocab.key not in _engines:
             named = {name: i for name, i in vocab.special.items() if i not in vocab.eos_token_ids}
-            engine = Engine(*vocab.marked, vocab.trie, named)
+            engine = Engine(*vocab.marked, vocab.trie, named, vocab.special.keys() - named.keys())
             _engines[vocab.key] = engine, MaskRows(engine.words)
             while len(_engines) > MAX_ENGINES:
                 _engines.popitem(last=False)

@@ -10,7 +10,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from structgen.automata.ir import Bytes, Chars, Choice, Expr, Item, Quoted, QuotedText, Regular, Repeat, Rule, Seq, Token, Unique
+from structgen.automata.ir import (
+    Bounded,
+    Bytes,
+    Chars,
+    Choice,
+    Expr,
+    Item,
+    Named,
+    Quoted,
+    QuotedText,
+    Regular,
+    Repeat,
+    Rule,
+    Seq,
+    Token,
+    Unique,
+)
 from structgen.automata.lexemes import effective_bounds
 from structgen.errors import LimitExceeded, StructgenError
 
@@ -211,12 +227,20 @@ def _regular(expr: Regular, _: Facts) -> int:
     return (PRODUCTIVE if any(expr.dfa.accepting) else 0) | (NULLABLE if expr.dfa.accepting[0] else 0)
 
 
+def _bounded(expr: Bounded, _: Facts) -> int:
+    if effective_bounds(expr.dfa, expr.min_length, expr.max_length) is None:
+        return 0
+    return WORDS if expr.min_length == 0 and expr.dfa.accepting[0] else PRODUCTIVE
+
+
 _FACTS: dict[type[Expr], Callable[[Any, Facts], int]] = {
     Bytes: lambda expr, _: PRODUCTIVE if expr.value else WORDS,
     QuotedText: lambda expr, _: PRODUCTIVE,
     Token: lambda expr, _: PRODUCTIVE,
     Chars: _chars,
     Regular: _regular,
+    Bounded: _bounded,
+    Named: lambda expr, _: WORDS,  # the wrong ones are among the impossible expressions
     Quoted: _quoted,
     Seq: lambda expr, facts: _all(expr.items, facts),
     Choice: lambda expr, facts: _any(expr.items, facts),

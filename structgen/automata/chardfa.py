@@ -301,6 +301,8 @@ def complement(a: CharDfa) -> CharDfa:
 def union(*languages: CharDfa, max_states: int = MAX_STATES) -> CharDfa:
     """The texts in at least one of the languages."""
     distinct = list(dict.fromkeys(languages)) or [none()]
+    if len(distinct) > 4:
+        return compile_regex(Alternation(tuple(map(Automaton, distinct))), max_states=max_states)
     return reduce(lambda a, b: _union(a, b, max_states), distinct)
 
 

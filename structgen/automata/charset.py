@@ -2,7 +2,8 @@
 
 Every function takes and returns such a tuple of ranges, so equal sets are equal values. Unions and intersections cost
 O(n log n) in the number of ranges. Unicode data is that of the running Python (`unicodedata`); the tables are made on
-first use (about 30 ms for the categories, 10 ms for Python's ``\\w``) and kept.
+first use (about 30 ms for the categories, 10 ms for Python's ``\\w``) and kept. What Python does not know, scripts and binary
+properties, is read from unicode_properties.txt (Unicode 17; made by tests/reference/unicode_properties.py).
 Sources: ECMA-262 section 22.2 (``\\d \\w \\s``, Canonicalize), Python's `re` (case folding by `_sre`), UAX 44 (categories).
 """
 
@@ -13,6 +14,7 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable
 from functools import lru_cache
+from importlib import resources
 from itertools import accumulate, groupby
 
 __all__ = [
@@ -164,15 +166,41 @@ def category(name: str) -> Ranges:
     return union(*(_categories()[c] for c in members))
 
 
+@lru_cache(maxsize=1)
+def _properties() -> dict[str, str]:
+    """Scripts and binary properties as they are written in the file, by each of their names."""
+    found = {}
+    for line in resources.files(__package__).joinpath("unicode_properties.txt").read_text().splitlines():
+        names, _, numbers = line.partition(": ")
+        found.update(dict.fromkeys(names.split(), numbers))
+    return found
+
+
+@lru_cache(maxsize=64)
+def _property(name: str) -> Ranges:
+    """A binary property, or a script as ``sc=...`` or ``scx=...``."""
+    bounds = [*accumulate(int(number, 16) for number in _properties()[name].split())]
+    return tuple((low, after - 1) for low, after in zip(bounds[::2], bounds[1::2], strict=True))
+
+
 def named(expression: str) -> Ranges:
-    """The set ``\\p{expression}`` of ECMA-262: a general category, Any, ASCII or Assigned; KeyError for other properties."""
+    """The set ``\\p{expression}`` of ECMA-262: a general category, a script or a binary property; KeyError for anything else.
+
+    Names are matched without case, spaces and underscores.
+
+    >>> named("Script=Greek")[:2], named("ASCII_Hex_Digit")
+    (((880, 883), (885, 887)), ((48, 57), (65, 70), (97, 102)))
+    """
     key, _, value = expression.rpartition("=")
-    if key in ("", "gc", "General_Category"):
-        special = {"Any": ((0, MAX),), "ASCII": ((0, 0x7F),), "Assigned": None}
-        if key or value not in special:
-            return category(value)
+    plain = value.replace("_", "").lower()
+    if key in ("sc", "Script", "scx", "Script_Extensions"):
+        return _property(f"sc={plain}" if key in ("sc", "Script") else f"scx={plain}")
+    if key not in ("", "gc", "General_Category"):
+        raise KeyError(expression)
+    special = {"Any": ((0, MAX),), "ASCII": ((0, 0x7F),), "Assigned": None}
+    if not key and value in special:
         return special[value] or complement(category("Cn"))
-    raise KeyError(expression)
+    return _property(plain) if not key and plain in _properties() else category(value)
 
 
 CASED = ("LC", "Mn", "Nl", "So")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import mmap
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from difflib import get_close_matches
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -23,7 +23,7 @@ from structgen.automata import _state_kernels as K
 from structgen.automata import _string_kernels as S
 from structgen.automata import _trie_kernels as T
 from structgen.automata import lexemes
-from structgen.automata.ir import Rule
+from structgen.automata.ir import Rule, Standing
 from structgen.automata.trie import TokenTrie
 from structgen.errors import LimitExceeded, VocabularyError
 
@@ -45,12 +45,18 @@ def _zero_words(n: int) -> Words:
 
 class Engine:
     """The arena of one vocabulary. ``offsets``/``data``: token bytes, special tokens by their marks; ``trie``: the same as a
-    trie; ``special``: the tokens that grammars may name."""
+    trie; ``special``: the tokens that grammars may name; ``ends``: the names of those that end the output."""
 
     def __init__(
-        self, offsets: npt.NDArray[np.int64], data: npt.NDArray[np.uint8], trie: TokenTrie, special: Mapping[str, int] | None = None
+        self,
+        offsets: npt.NDArray[np.int64],
+        data: npt.NDArray[np.uint8],
+        trie: TokenTrie,
+        special: Mapping[str, int] | None = None,
+        ends: Collection[str] = (),
     ) -> None:
         self.special = special or {}
+        self.ends = frozenset(ends)
         self.size = len(offsets) - 1
         if self.size > MAX_TOKENS:
             raise LimitExceeded("tokens of a vocabulary", MAX_TOKENS)
@@ -189,6 +195,10 @@ class Engine:
             hint = f"; did you mean {' or '.join(map(repr, close))}?" if close else f"; there are {len(self.special)} special tokens"
             raise VocabularyError(f"the vocabulary has no special token {token!r:.100} that may stand inside an output{hint}")
         return found
+
+    def standing(self, name: str) -> Standing:
+        """What a name is in this vocabulary."""
+        return "end" if name in self.ends else "inside" if name in self.special else "text"
 
     def name(self, text: str) -> int:
         """The id of a name, as scopes keep it."""

@@ -8,13 +8,15 @@ Sharing matters: equal lexemes (`Chars`, `Regular`, `Quoted`) are compiled once 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
+from weakref import WeakValueDictionary
 
 if TYPE_CHECKING:
     from structgen.automata.chardfa import CharDfa
 
 __all__ = [
-    "EMPTY", "Bytes", "Chars", "Choice", "Expr", "Item", "Quoted", "QuotedText", "Regular", "Repeat", "Rule", "Seq", "Token", "Unique",
+    "EMPTY", "Bounded", "Bytes", "Chars", "Choice", "Expr", "Item", "Named", "Quoted", "QuotedText", "Regular", "Repeat", "Rule", "Seq",
+    "Token", "Unique", "named",
 ]  # fmt: skip
 
 
@@ -44,6 +46,30 @@ class Token(Expr):
     token: str | int
 
 
+Standing = Literal["text", "inside", "end"]
+"""What a name is in a vocabulary: no special token, one that may stand inside an output, one that ends the output."""
+
+
+class Named(Expr):
+    """The empty word where a name has this standing in the vocabulary, no word at all elsewhere: guards an alternative that is
+    meant for such vocabularies only. Made by `named`, equal ones are identical."""
+
+    __slots__ = ("__weakref__", "standing", "token")
+
+    def __init__(self, token: str, standing: Standing) -> None:
+        self.token = token
+        self.standing = standing
+
+
+NAMED: WeakValueDictionary[tuple[str, Standing], Named] = WeakValueDictionary()
+"""All guards in use."""
+
+
+def named(token: str, standing: Standing) -> Named:
+    """The guard for a name and a standing."""
+    return NAMED.setdefault((token, standing), Named(token, standing))
+
+
 @dataclass(frozen=True, slots=True)
 class Chars(Expr):
     """One character (UTF-8 encoded) whose code point lies in one of the inclusive ranges.
@@ -59,6 +85,16 @@ class Regular(Expr):
     """A regular language over characters, read as UTF-8 without any quoting."""
 
     dfa: CharDfa
+
+
+@dataclass(frozen=True, slots=True)
+class Bounded(Expr):
+    """A regular language as in `Regular`, of its words those with between ``min_length`` and ``max_length`` code points. Lengths
+    are counted, never unrolled."""
+
+    dfa: CharDfa
+    min_length: int = 0
+    max_length: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from structgen.automata import chardfa
-from structgen.automata.ir import EMPTY, Bytes, Choice, Expr, Item, Regular, Repeat, Rule, Seq, Unique
+from structgen.automata.ir import EMPTY, Bounded, Bytes, Choice, Expr, Item, Named, Regular, Repeat, Rule, Seq, Unique
 from structgen.errors import LimitExceeded, StructgenError
 
 if TYPE_CHECKING:
@@ -142,6 +142,10 @@ class _Elimination:
         if isinstance(expr, Regular) and expr.dfa.accepting[0]:
             rest = chardfa.difference(expr.dfa, chardfa.literal(""))
             return None if chardfa.is_empty(rest) else Regular(rest)
+        if isinstance(expr, Bounded) and self.nullable(expr):
+            return None if expr.max_length == 0 else Bounded(expr.dfa, 1, expr.max_length)
+        if isinstance(expr, Named):
+            return None
         if isinstance(expr, (Unique, Item)) and self.nullable(expr):
             raise StructgenError("left recursion beside a scope of distinct names that may be empty")
         return expr

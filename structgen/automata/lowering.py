@@ -17,7 +17,25 @@ from structgen.automata import _names_kernels as N
 from structgen.automata import _state_kernels as K
 from structgen.automata.analysis import Analysis
 from structgen.automata.chardfa import CharDfa, literal
-from structgen.automata.ir import EMPTY, Bytes, Chars, Choice, Expr, Item, Quoted, QuotedText, Regular, Repeat, Rule, Seq, Token, Unique
+from structgen.automata.ir import (
+    EMPTY,
+    NAMED,
+    Bounded,
+    Bytes,
+    Chars,
+    Choice,
+    Expr,
+    Item,
+    Named,
+    Quoted,
+    QuotedText,
+    Regular,
+    Repeat,
+    Rule,
+    Seq,
+    Token,
+    Unique,
+)
 from structgen.automata.left_recursion import without_left_recursion
 from structgen.automata.lexemes import effective_bounds, inexhaustible, lexeme_rule
 from structgen.automata.marks import mark
@@ -55,11 +73,13 @@ class _Lowering:
         self.engine = engine
         self.root = root
         self.impossible = impossible
-        self.facts = Analysis(root, engine.rules, impossible)
+        self.guards = [guard for guard in list(NAMED.values()) if engine.standing(guard.token) != guard.standing]  # no words here
+        wordless = {*impossible, *map(id, self.guards)}
+        self.facts = Analysis(root, engine.rules, wordless)
         if self.facts.left_recursive:
-            for rule, definition in without_left_recursion(Analysis(root, {}, impossible)).items():
+            for rule, definition in without_left_recursion(Analysis(root, {}, wordless)).items():
                 rule.rewritten = definition
-            self.facts = Analysis(root, engine.rules, impossible)
+            self.facts = Analysis(root, engine.rules, wordless)
         self.cells: dict[int, int] = {}  # identity of an expression -> its rule cell
         self.queue: list[tuple[int, Expr]] = []
         self.named: list[Rule] = []
@@ -257,6 +277,14 @@ class _Body:
         cell = lexeme_rule(self.engine, expr.dfa, False, (0, -1))
         self._call(cell, nullable=expr.dfa.accepting[0])
 
+    def _bounded(self, expr: Bounded, depth: int) -> None:
+        bounds = effective_bounds(expr.dfa, expr.min_length, expr.max_length)
+        assert bounds is not None, "unproductive lexemes are dropped before"
+        self._call(lexeme_rule(self.engine, expr.dfa, False, bounds), nullable=self.facts.nullable(expr))
+
+    def _named(self, expr: Named, depth: int) -> None:
+        """A guard that is true: the empty word."""
+
     def _quoted(self, expr: Quoted, depth: int) -> None:
         bounds = effective_bounds(expr.content, expr.min_length, expr.max_length)
         assert bounds is not None, "unproductive lexemes are dropped before"
@@ -365,7 +393,7 @@ class _Body:
                 raise LimitExceeded("instructions times possible counts", MAX_COUNTS, place)
 
     def _plain(self, expr: Expr) -> None:
-        if isinstance(expr, (Bytes, Chars, Item, Quoted, Regular, Rule, Unique)) or self._names_stay(expr):
+        if isinstance(expr, (Bounded, Bytes, Chars, Item, Quoted, Regular, Rule, Unique)) or self._names_stay(expr):
             self.emit(expr, 0)
         else:
             self._call(self.lowering.cell(expr), nullable=self.facts.nullable(expr))
@@ -387,6 +415,8 @@ _EMIT: dict[type[Expr], Callable[[_Body, Any, int], None]] = {
     Repeat: _Body._repeat,
     Quoted: _Body._quoted,
     Regular: _Body._regular,
+    Bounded: _Body._bounded,
+    Named: _Body._named,
     Item: _Body._item,
     Rule: _Body._rule,
     Unique: _Body._rule,

@@ -21,15 +21,21 @@ __all__ = ["Assertion", "Reader", "Syntax"]
 Syntax = Literal["ecma", "python"]
 
 CONTROLS = {"f": 0x0C, "n": 0x0A, "r": 0x0D, "t": 0x09, "v": 0x0B}
-ASSERTIONS = {"ecma": "bB", "python": "bBAZ"}
+ASSERTIONS = {"ecma": "bB", "python": "bBAZz"}
 HEXADECIMAL = frozenset("0123456789abcdefABCDEF")
 OCTAL = frozenset("01234567")
 DIGITS = frozenset("0123456789")
+STRING_PROPERTIES = frozenset(
+    {
+        "Basic_Emoji", "Emoji_Keycap_Sequence", "RGI_Emoji_Modifier_Sequence", "RGI_Emoji_Flag_Sequence", "RGI_Emoji_Tag_Sequence",
+        "RGI_Emoji_ZWJ_Sequence", "RGI_Emoji",
+    }
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Assertion:
-    r"""An escape that consumes nothing: ``\b``, ``\B``, ``\A`` or ``\Z``."""
+    r"""An escape that consumes nothing: ``\b``, ``\B``, ``\A``, ``\Z`` or (Python 3.14) ``\z``."""
 
     letter: str
 
@@ -180,8 +186,13 @@ class Reader:
         try:
             ranges = charset.named(name)
         except KeyError:
-            raise self.error(f"unsupported property {name!r}: general categories, Any, ASCII and Assigned are known", start) from None
-        return self._fold_named(charset.complement(ranges) if letter == "P" else ranges)
+            why = "properties of strings are not supported" if name in STRING_PROPERTIES else "no property of ECMA-262"
+            raise self.error(f"{name!r}: {why}", start) from None
+        if letter == "p":
+            return self._fold_named(ranges)
+        if "v" in self.flags:  # what no character of the set matches; else what some character outside it matches
+            return charset.complement(self._fold_named(ranges))
+        return self._fold_named(charset.complement(ranges))
 
     def _python_escape(self, letter: str, start: int, in_class: bool) -> int | None:
         if letter == "a":

@@ -19,13 +19,15 @@ from structgen.automata.charset import Ranges
 from structgen.errors import LimitExceeded
 
 from ._regex_escapes import DIGITS, Assertion, Reader, Syntax
+from ._regex_sets import read_class
 
 __all__ = ["MAX_NESTING", "parse_regex"]
 
 MAX_NESTING = 100
 FLAGS = {"ecma": frozenset("imsudgyv"), "python": frozenset("imsxau")}
+INCOMPATIBLE = {"ecma": frozenset("uv"), "python": frozenset("au")}
 LOCAL_FLAGS = {"ecma": frozenset("ims"), "python": frozenset("imsxau")}
-UNSUPPORTED_FLAGS = {"v": "set notation (flag v) is not supported", "L": "locale dependent matching (flag L) is not supported"}
+UNSUPPORTED_FLAGS = {"L": "locale dependent matching (flag L) is not supported"}
 PLAIN = re.compile(r"[^\\^$.|?*+()\[{]+")
 VERBOSE_PLAIN = re.compile(r"[^\\^$.|?*+()\[{# \t\n\r\f\v]+")
 """Characters that stand for themselves; between them, in verbose patterns, space and comments stand for nothing."""
@@ -52,6 +54,9 @@ class _Group:
     quantifiable: bool = True
     branches: list[Node] = field(default_factory=list)
     items: list[Node] = field(default_factory=list)
+    names: set[str] = field(default_factory=set)
+    """The names of groups in the alternative being read, and below in the others."""
+    other_names: set[str] = field(default_factory=set)
     last: str = ""
     """What the last item is, for quantifiers: nothing (""), an "atom", an "assertion", or already "quantified"."""
 
@@ -64,8 +69,8 @@ class _Parser(Reader):
                 raise self.error(UNSUPPORTED_FLAGS[flag])
             if flag not in FLAGS[syntax]:
                 raise self.error(f"unknown flag {flag!r}")
+        self._check_flags(flags, 0)
         self.groups = [_Group(0, lambda node: node, flags)]
-        self.names: set[str] = set()
         self.chars: dict[Ranges, Char] = {}
         self.literals: dict[frozenset[str], dict[str, Char]] = {}
         self.looks: dict[tuple[Ranges, bool, bool], Look] = {}
@@ -121,7 +126,14 @@ class _Parser(Reader):
         self._char(charset.ANY if "s" in self.flags else charset.complement(self.newline()))
 
     def _class(self) -> None:
-        self._char(self.char_class())
+        if "v" not in self.flags:
+            self._char(self.char_class())
+            return
+        found = read_class(self)
+        self._char(found.ranges)
+        if found.strings:
+            words = [_sequence([Char(ranges) for ranges in string]) for string in sorted(found.strings)]
+            self.groups[-1].items[-1] = Alternation((Char(found.ranges), *words))
 
     def _escaped(self) -> None:
         start = self.position - 1
@@ -160,7 +172,7 @@ class _Parser(Reader):
     def _assertion(self, letter: str, start: int) -> None:
         if letter != "A":
             self._refuse_behind(f"\\{letter}", start)
-        if letter in "AZ":
+        if letter in "AZz":
             self._add(START if letter == "A" else END, "assertion")
             return
         word = self.word()
@@ -190,6 +202,8 @@ class _Parser(Reader):
         group.branches.append(_sequence(group.items))
         group.items = []
         group.last = ""
+        group.other_names |= group.names
+        group.names = set()
 
     def _close(self) -> None:
         if len(self.groups) == 1:
@@ -197,6 +211,7 @@ class _Parser(Reader):
         group = self.groups.pop()
         self.flags = group.flags
         self.n_behind -= group.behind
+        self.groups[-1].names |= group.names | group.other_names
         self._add(group.finish(_content(group)), "atom" if group.quantifiable else "assertion")
 
     def _push(self, start: int, finish: Callable[[Node], Node] | None = None, *, behind: bool = False, quantifiable: bool = True) -> None:
@@ -252,17 +267,22 @@ class _Parser(Reader):
 
     def _name(self, start: int) -> None:
         name = self.take_until(">", "group name")
-        if not name.replace("$", "_").isidentifier():
+        if not (name.replace("$", "_") if self.syntax == "ecma" else name).isidentifier():
             raise self.error(f"bad group name {name!r}", start)
-        if name in self.names and self.syntax == "python":
+        if any(name in group.names or (self.syntax == "python" and name in group.other_names) for group in self.groups):
             raise self.error(f"group name {name!r} is used twice", start)
-        self.names.add(name)
+        self.groups[-1].names.add(name)
 
     def _atomic(self, body: Node, start: int) -> Node:
-        parts = body.items if isinstance(body, Concat) else (body,)
-        if not all(isinstance(part, Char) for part in parts):
+        """A group that is never entered again: exact for characters in a row, and a repeated one after them."""
+        *before, last = body.items if isinstance(body, Concat) and body.items else (body,)
+        if isinstance(last, Loop) and isinstance(last.item, Char):
+            last = Loop(last.item, last.min, last.min) if last.lazy else self._possessive(last.item, last.min, last.max, start)
+        elif not isinstance(last, Char) and body != EPSILON:
+            before = [last]
+        if not all(isinstance(part, Char) for part in before):
             raise self.error("an atomic group with a choice inside changes what matches and is not supported", start)
-        return body
+        return _sequence([*before, last])
 
     def _flag_group(self, start: int) -> None:
         """``(?i-s:...)``: flags for one group."""
@@ -277,6 +297,9 @@ class _Parser(Reader):
                 raise self.error(UNSUPPORTED_FLAGS.get(flag, f"unknown flag {flag!r}"), start)
         if set(added) & set(removed) or set(removed) & set("auL"):
             raise self.error("flags cannot be turned on and off at once", start)
+        if self.syntax == "ecma" and len(set(added + removed)) < len(added + removed):
+            raise self.error("a flag is given twice", start)
+        self._check_flags(frozenset(added), start)
         self._push(start)
         self.flags = self.flags - set(removed) - set("a" if "u" in added else "") | set(added)
 
@@ -292,6 +315,11 @@ class _Parser(Reader):
             if "L" in letters:
                 raise self.error(UNSUPPORTED_FLAGS["L"], start)
             self.flags |= set(letters)
+            self._check_flags(self.flags, start)
+
+    def _check_flags(self, flags: frozenset[str], start: int) -> None:
+        if flags >= INCOMPATIBLE[self.syntax]:
+            raise self.error(f"the flags {' and '.join(sorted(INCOMPATIBLE[self.syntax]))} exclude each other", start)
 
     # Quantifiers
 

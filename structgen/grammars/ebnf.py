@@ -13,7 +13,7 @@ from structgen.automata.charset import ANY, difference, intersect, normalize
 from structgen.errors import LimitExceeded, StructgenError
 
 from ._grammar_reader import MAX_NESTING, GrammarReader
-from .regular import language
+from .regular import language, rules_in
 
 __all__ = ["parse_ebnf"]
 
@@ -79,7 +79,7 @@ class _Parser(GrammarReader):
         todo = self.differences
         while todo:
             holes = {hole for hole, *_ in todo}
-            ready = [d for d in todo if not (_rules_in(d[1]) | _rules_in(d[2])) & holes]
+            ready = [d for d in todo if not (rules_in(d[1]) | rules_in(d[2])) & holes]
             if not ready:
                 raise self.error("a difference needs itself", todo[0][3])
             for hole, whole, part, at in ready:
@@ -166,23 +166,6 @@ class _Parser(GrammarReader):
             ranges.append((first, last))
         chosen = difference(ANY, normalize(ranges)) if negated else intersect(ANY, normalize(ranges))
         return ir.Chars(chosen) if chosen else ir.Choice(())
-
-
-def _rules_in(expr: ir.Expr) -> set[ir.Rule]:
-    """The rules that can be reached from an expression."""
-    found: set[ir.Rule] = set()
-    todo = [expr]
-    while todo:
-        expr = todo.pop()
-        if isinstance(expr, ir.Rule):
-            if expr not in found:
-                found.add(expr)
-                todo += [] if expr.body is None else [expr.body]
-        elif isinstance(expr, (ir.Seq, ir.Choice)):
-            todo += expr.items
-        elif isinstance(expr, ir.Repeat):
-            todo.append(expr.item)
-    return found
 
 
 def _difference(whole: ir.Expr, part: ir.Expr) -> ir.Expr:

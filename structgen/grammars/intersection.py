@@ -102,12 +102,14 @@ class _Product:
     def _exits(self, expr: ir.Expr, p: int) -> Exits:
         if isinstance(expr, ir.Bytes):
             return self._text(expr, p)
-        if isinstance(expr, ir.Token):  # no text
+        if isinstance(expr, (ir.Token, ir.Named)):  # no text
             return {p: expr}
         if isinstance(expr, ir.Chars):
             return {q: ir.Chars(ranges) for q, ranges in self._characters(expr.ranges, p).items()}
         if isinstance(expr, ir.Regular):
-            return self._regular(expr, p)
+            return {q: ir.Regular(words) for q, words in self._regular(expr.dfa, p).items()}
+        if isinstance(expr, ir.Bounded):
+            return {q: ir.Bounded(words, expr.min_length, expr.max_length) for q, words in self._regular(expr.dfa, p).items()}
         if isinstance(expr, ir.Rule):
             return self._rule(expr, p)
         if isinstance(expr, ir.Choice):
@@ -141,13 +143,13 @@ class _Product:
                 found.setdefault(q, []).extend(common)
         return {q: normalize(members) for q, members in found.items()}
 
-    def _regular(self, expr: ir.Regular, p: int) -> Exits:
+    def _regular(self, dfa: CharDfa, p: int) -> dict[int, CharDfa]:
         found = {}
-        self.count(len(self.dfa.table) * len(expr.dfa.table))
+        self.count(len(self.dfa.table) * len(dfa.table))
         for q in range(len(self.dfa.table)):
-            words = chardfa.intersect(expr.dfa, self._between(p, q))
+            words = chardfa.intersect(dfa, self._between(p, q))
             if not chardfa.is_empty(words):
-                found[q] = ir.Regular(words)
+                found[q] = words
         return found
 
     def _between(self, p: int, q: int) -> CharDfa:

@@ -12,19 +12,46 @@ from functools import lru_cache
 
 from structgen.automata import chardfa, ir
 from structgen.automata.chardfa import CharDfa
-from structgen.errors import StructgenError
+from structgen.errors import LimitExceeded, StructgenError
 
-from .constraint import Constraint, literal, repeat, text_or_constraint
+from .constraint import MAX_COUNT, Constraint, literal, repeat, text_or_constraint
+from .loops import loops
 
-__all__ = ["Tag", "tagged", "until"]
+__all__ = ["Marker", "Tag", "lead", "marker", "tagged", "until", "without"]
 
 Part = Constraint | str
+MAX_TRIGGERS = 1_000
+"""Different triggers of one text (each is compared with all others)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Marker(Constraint):
+    """What `marker` makes: ``text`` is the name of the token, or the text where a vocabulary has no such special token."""
+
+    text: str = ""
+
+
+def marker(text: str, *, at_end: bool = False) -> Marker:
+    """The special token of this name where a vocabulary has one, and this very text where it has none.
+
+    Which of the two is settled when the constraint is compiled for a vocabulary; it is never both. Free text of `tagged` and `until`
+    contains neither. A token that ends the output cannot be written inside it (`VocabularyError`); with ``at_end`` nothing is
+    written in its place: use this only where the output may end.
+
+    >>> call = marker("<tool_call>") + "{}" + marker("</tool_call>")
+    """
+    if not isinstance(text, str) or not text:
+        raise StructgenError(f"a marker is a text that is not empty, found {text!r:.100}")
+    spelled = ir.Seq((ir.named(text, "text"), literal(text).expr))
+    token = ir.Seq((ir.named(text, "inside"), ir.Token(text)))
+    end = ir.Seq((ir.named(text, "end"), ir.EMPTY if at_end else ir.Token(text)))
+    return Marker(ir.Choice((spelled, token, end)), source=f"marker {text}", text=text)
 
 
 @dataclass(frozen=True, slots=True)
 class Tag:
     """A region: ``begin``, what is constrained, ``end``. It begins where free text ends with ``trigger``, a beginning of ``begin`` (all
-    of it by default); a ``begin`` that is a constraint (a special token, say) is its own trigger."""
+    of it by default); a ``begin`` that is a `marker` or another constraint (a special token, say) is its own trigger."""
 
     begin: Part
     content: Part
@@ -60,15 +87,17 @@ def tagged(
     if least < 0 or (most is not None and most < max(1, least)):
         raise StructgenError(f"at least {least} and at most {most} regions: need 0 <= least <= most and 1 <= most")
     triggers = _triggers(tags)
-    free = ir.Regular(_without(triggers))
+    free = without(triggers)
     ways: list[ir.Expr] = []
     for trigger in triggers:
-        same = [tag for tag in tags if isinstance(tag.begin, str) and (tag.trigger or tag.begin) == trigger]
+        same = [tag for tag in tags if isinstance(tag.begin, str) and _trigger(tag) == trigger]
         regions = [_region(ir.Bytes(str(tag.begin)[len(trigger) :].encode()), tag) for tag in same]
-        lead = ir.Regular(_until_one(triggers, trigger)) if text_before else ir.Bytes(trigger.encode())
-        ways.append(ir.Seq((lead, ir.Choice(tuple(regions)))))
+        start = ir.Regular(_until_one(triggers, trigger)) if text_before else ir.Bytes(trigger.encode())
+        ways.append(ir.Seq((start, ir.Choice(tuple(regions)))))
     for tag in tags:
-        if not isinstance(tag.begin, str):
+        if isinstance(tag.begin, Marker) and text_before:
+            ways.append(_region(lead(triggers, tag.begin), tag))
+        elif isinstance(tag.begin, Constraint):
             region = _region(tag.begin.expr, tag)
             ways.append(ir.Seq((free, region)) if text_before else region)
     some = ir.Seq((repeat(Constraint(ir.Choice(tuple(ways))), max(1, least), most).expr, free if text_after else ir.EMPTY))
@@ -76,28 +105,68 @@ def tagged(
     return Constraint(ir.Choice((some, *none)), source="tagged text")
 
 
-def until(end: str) -> Constraint:
-    """Any text up to and with the first ``end``: a thinking section, for example.
+def until(end: Part, *, most: int | None = None) -> Constraint:
+    """Any text up to and with the first ``end``, a text or a `marker`: a thinking section, for example. ``most``: the greatest
+    number of characters before the end (counted while they are written, however large).
 
-    >>> c = until("</think>") + "42"
+    >>> c = until("</think>", most=2000) + "42"
     """
-    literal(end)  # an error if it is no text
-    if not end:
+    if not isinstance(end, Marker):
+        literal(end)  # type: ignore[arg-type]  # an error if it is no text
+    text = end.text if isinstance(end, Marker) else str(end)
+    if not text:
         raise StructgenError("until takes the text that ends the section, which is not empty")
-    return Constraint(ir.Regular(_until_one((end,), end)), source=f"text until {end!r}")
+    if most is not None and (isinstance(most, bool) or not isinstance(most, int) or most < 0):
+        raise StructgenError(f"at most {most!r:.50} characters: need an integer from 0 on, or None for no greatest number")
+    if most is not None and most > MAX_COUNT:
+        raise LimitExceeded("characters of a section", MAX_COUNT)
+    expr = lead((text,), end if isinstance(end, Marker) else text, most)
+    return Constraint(expr, source=f"text until {text!r}" + ("" if most is None else f" after at most {most} characters"))
+
+
+def lead(triggers: tuple[str, ...], end: Marker | str, most: int | None = None) -> ir.Expr:
+    """Free text up to and with ``end``, in which no trigger occurs before (``end`` is one); ``most`` characters before the end."""
+    if isinstance(end, str):
+        dfa = _until_one(triggers, end)
+        return ir.Regular(dfa) if most is None else ir.Bounded(dfa, 0, most + len(end))
+    spelled = ir.Seq((ir.named(end.text, "text"), lead(triggers, end.text, most)))
+    return ir.Choice((spelled, ir.Seq((_no(end.text, "text"), without(triggers, most), end.expr))))
+
+
+def without(triggers: tuple[str, ...], most: int | None = None) -> ir.Expr:
+    """Texts of at most ``most`` characters in which no trigger occurs."""
+    dfa = _without(triggers)
+    return _loops(dfa) if most is None else ir.Bounded(dfa, 0, most)
+
+
+def _no(text: str, standing: ir.Standing) -> ir.Expr:
+    others: list[ir.Standing] = ["text", "inside", "end"]
+    return ir.Choice(tuple(ir.named(text, other) for other in others if other != standing))
 
 
 def _region(begin: ir.Expr, tag: Tag) -> ir.Expr:
     return ir.Seq((begin, text_or_constraint(tag.content).expr, text_or_constraint(tag.end).expr))
 
 
+def _trigger(tag: Tag) -> str | None:
+    """The text that free text must not contain because of this tag."""
+    if isinstance(tag.begin, Marker):
+        return tag.begin.text
+    return (tag.trigger or tag.begin) if isinstance(tag.begin, str) else None
+
+
 def _triggers(tags: Sequence[Tag]) -> tuple[str, ...]:
-    triggers = tuple(dict.fromkeys(tag.trigger or tag.begin for tag in tags if isinstance(tag.begin, str)))
+    triggers = tuple(dict.fromkeys(trigger for tag in tags if (trigger := _trigger(tag)) is not None))
+    if len(triggers) > MAX_TRIGGERS:
+        raise LimitExceeded("triggers", MAX_TRIGGERS)
     for one in triggers:
         for other in triggers:
             if one != other and one in other:
                 raise StructgenError(f"the trigger {one!r} occurs in the trigger {other!r}: give both tags the shorter one as trigger")
     return triggers
+
+
+_loops = lru_cache(maxsize=64)(loops)
 
 
 @lru_cache(maxsize=64)

@@ -7,6 +7,8 @@ from random import Random
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import structgen as sg
 from structgen.automata import ir
@@ -75,6 +77,47 @@ def test_random_grammars() -> None:
         grammar = random_grammar(rng)
         if "S" in fixpoint(grammar, "productive"):
             check_grammar(grammar, rng.choice([["ab"], ["aa", "b"], ["bab"]]), "ab")
+
+
+leaves = st.sampled_from(
+    ["a", "b", "ab", "", "[ab]", "a*", "(?:ab)+", "b{1,2}", "(?=a)[ab]*", "[ab]*(?<!a)"],
+).map(sg.regex) | st.sampled_from([sg.until("ab"), sg.until("b", most=2), sg.until("aa", most=0), sg.choice(["aab", "ba"])])
+
+
+def grown(children: st.SearchStrategy[sg.Constraint]) -> st.SearchStrategy[sg.Constraint]:
+    bounds = st.sampled_from([(0, None), (1, None), (0, 2), (2, 3), (3, 12), (2, 2)])
+    return st.one_of(
+        st.builds(lambda a, b: a + b, children, children),
+        st.builds(lambda a, b: a | b, children, children),
+        st.builds(lambda a, low_high: sg.repeat(a, *low_high), children, bounds),
+    )
+
+
+patterns = st.one_of(st.text("ab", max_size=3), st.sampled_from(["ab?a", "b+a", "^a", "b$", "(?<!a)b"]).map(sg.regex))
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.recursive(leaves, grown, max_leaves=5), st.lists(patterns, min_size=1, max_size=3))
+def test_random_constraints_and_patterns(constraint: sg.Constraint, found: list[str | sg.Constraint]) -> None:
+    """A pattern is a language of whole texts, so ``^a`` is ``a``: it occurs if any part of the text is one of its texts."""
+    try:
+        whole = sg.compile(constraint, vocabulary())
+    except sg.UnsatisfiableSchema:
+        return
+    words: set[str] = set()
+    for pattern in found:
+        if isinstance(pattern, str):
+            words.add(pattern)
+            continue
+        automaton = sg.compile(pattern, vocabulary())
+        words |= {text for text in texts("ab", 6) if automaton.accepts(text)}
+    wanted = {t for t in texts("ab", 6) if whole.accepts(t) and not any(word in t for word in words)}
+    try:
+        automaton = sg.compile(sg.forbid(constraint, found), vocabulary())
+    except (sg.UnsatisfiableSchema, sg.LimitExceeded) as error:
+        assert not wanted or isinstance(error, sg.LimitExceeded)
+        return
+    assert {t for t in texts("ab", 6) if automaton.accepts(t)} == wanted
 
 
 def test_patterns_may_be_regular() -> None:
