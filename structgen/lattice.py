@@ -189,7 +189,7 @@ def _by_group(plus: np.ufunc, log_weights: Floats, starts: Ints) -> Floats:
         return np.zeros(0)
     top = np.maximum.reduceat(log_weights, starts)
     if plus is np.maximum:
-        return top
+        return np.asarray(top)
     sizes = np.diff(np.append(starts, len(log_weights)))
     with np.errstate(invalid="ignore"):
         return top + np.log(np.add.reduceat(np.exp(log_weights - np.repeat(top, sizes)), starts))
