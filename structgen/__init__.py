@@ -25,6 +25,7 @@ from structgen.errors import (
 )
 
 if TYPE_CHECKING:
+    from structgen import sampling
     from structgen.automata.counting import Words
     from structgen.automaton import TokenAutomaton
     from structgen.compiler import compile
@@ -32,9 +33,15 @@ if TYPE_CHECKING:
     from structgen.generator import Generator, Stream, generate
     from structgen.grammars.constraint import Constraint, choice, ebnf, forbid, gbnf, literal, regex, repeat, token
     from structgen.grammars.library import grammar
-    from structgen.grammars.tagged import Tag, tagged, until
+    from structgen.grammars.sql import sql
+    from structgen.grammars.tagged import Tag, marker, tagged, until
+    from structgen.grammars.xml import xml
+    from structgen.lattice import Lattice
     from structgen.openai_requests import InvalidRequest, from_response_format, from_tools
     from structgen.processor import LogitsProcessor
+    from structgen.sampling.constraints import potential
+    from structgen.tool_reading import read_tool_calls
+    from structgen.tool_styles import tool_calls
     from structgen.types import from_type, json_schema
     from structgen.vocabulary import Vocabulary
 
@@ -43,6 +50,7 @@ __all__ = [
     "Generator",
     "GrammarSyntaxError",
     "InvalidRequest",
+    "Lattice",
     "LimitExceeded",
     "LogitsProcessor",
     "ModelOutputError",
@@ -69,13 +77,20 @@ __all__ = [
     "json_schema",
     "lark",
     "literal",
+    "marker",
+    "potential",
     "random_words",
+    "read_tool_calls",
     "regex",
     "repeat",
+    "sampling",
+    "sql",
     "tagged",
     "token",
+    "tool_calls",
     "until",
     "words",
+    "xml",
 ]
 
 _HOMES = {
@@ -87,15 +102,23 @@ _HOMES = {
     "structgen.grammars.constraint": ("Constraint", "choice", "ebnf", "forbid", "gbnf", "lark", "literal", "regex", "repeat", "token"),
     "structgen.openai_requests": ("InvalidRequest", "from_response_format", "from_tools"),
     "structgen.grammars.library": ("grammar",),
-    "structgen.grammars.tagged": ("Tag", "tagged", "until"),
+    "structgen.lattice": ("Lattice",),
+    "structgen.grammars.sql": ("sql",),
+    "structgen.grammars.tagged": ("Tag", "marker", "tagged", "until"),
     "structgen.processor": ("LogitsProcessor",),
+    "structgen.sampling.constraints": ("potential",),
+    "structgen.tool_reading": ("read_tool_calls",),
+    "structgen.tool_styles": ("tool_calls",),
     "structgen.types": ("from_type", "json_schema"),
+    "structgen.grammars.xml": ("xml",),
     "structgen.vocabulary": ("Vocabulary",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
+    if name == "sampling":
+        return import_module("structgen.sampling")
     if name not in _HOME_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = globals()[name] = getattr(import_module(_HOME_OF[name]), name)

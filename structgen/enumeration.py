@@ -72,16 +72,17 @@ def random_words(
 END, OTHER = "end", "other"
 KINDS = {
     "word": string.ascii_letters + string.digits + "_-.+",
-    "space": " \t\n\r",
+    "space": " \t\r",
+    "line": "\n",
     "quote": "\"'`",
     "open": "([{<",
-    "close": ")]}>",
+    "close": ")]}>/",
     "comma": ",:;",
 }
 KIND_OF = {ord(char): kind for kind, chars in KINDS.items() for char in chars}
-ON = {END: 3, "word": 8, "space": 1, "quote": 4, "open": 4, "close": 4, "comma": 4, OTHER: 1}
-TEXT = {END: 3, "word": 40, "space": 8, "quote": 8, "open": 1, "close": 1, "comma": 1, OTHER: 1}
-HOME = {END: 1000, "word": 2, "space": 1, "quote": 40, "open": 0.2, "close": 100, "comma": 0.5, OTHER: 0.5}
+ON = {END: 3, "word": 8, "space": 1, "line": 0.5, "quote": 4, "open": 4, "close": 4, "comma": 4, OTHER: 1}
+TEXT = {END: 3, "word": 40, "space": 8, "line": 2, "quote": 8, "open": 1, "close": 1, "comma": 1, OTHER: 1}
+HOME = {END: 1000, "word": 2, "space": 1, "line": 100, "quote": 40, "open": 0.2, "close": 100, "comma": 0.5, OTHER: 0.5}
 """Weights of kinds of bytes: between marks, in free text, and when a walk heads for an end: then what may be closed is closed."""
 
 
@@ -99,6 +100,7 @@ def random_walk(automaton: TokenAutomaton, random: Random, typical_length: int) 
             patience *= 2
         kinds = _kinds(automaton, state)
         weights = HOME if len(word) >= typical_length else TEXT if _is_free(kinds) else ON
+        kinds = _leaving(kinds, state) if weights is HOME else kinds
         (kind,) = random.choices(list(kinds), [weights[kind] for kind in kinds])
         if kind == END:
             return bytes(word)
@@ -108,7 +110,20 @@ def random_walk(automaton: TokenAutomaton, random: Random, typical_length: int) 
 
 
 def _nearest_end(automaton: TokenAutomaton, state: int) -> bytes | None:
-    """The shortest way to an end, breadth first; None where it is not near."""
+    """The shortest way to an end; where that is hard to say, found breadth first, None if it is not near."""
+    from structgen.automata.completion import Completions
+
+    engine = automaton._engine
+    try:
+        with engine.lock:
+            engine.completions = engine.completions or Completions(engine)
+            engine.completions.admit(automaton._expr)
+            texts = engine.completions.of(state)
+        for text in sorted(texts, key=len):
+            if automaton.is_accepting(automaton.advance_bytes(state, text)):
+                return bytes(text)
+    except StructgenError:
+        pass
     ways = {state: b""}
     for here in (todo := [state]):  # grows meanwhile
         if automaton.is_accepting(here):
@@ -124,6 +139,12 @@ def _nearest_end(automaton: TokenAutomaton, state: int) -> bytes | None:
 def _is_free(kinds: dict[str, dict[int, list[int]]]) -> bool:
     """Whether the walk is in free text: nearly all of ASCII may follow, and more."""
     return sum(len(found) for targets in kinds.values() for found in targets.values()) > 90
+
+
+def _leaving(kinds: dict[str, dict[int, list[int]]], state: int) -> dict[str, dict[int, list[int]]]:
+    """Without the bytes that change nothing, such as those inside a text, unless there are no others."""
+    leaving = {kind: {target: found for target, found in targets.items() if target != state} for kind, targets in kinds.items()}
+    return {kind: targets for kind, targets in leaving.items() if targets or kind == END} or kinds
 
 
 def _kinds(automaton: TokenAutomaton, state: int) -> dict[str, dict[int, list[int]]]:
