@@ -597,18 +597,19 @@ def _resolve_walk(h, w, block, pending):
                 rest = relevel(h, rest, min(MAX_LEVEL, l + 1))
             if rest < 0 or h[STATUS] != OK:
                 continue
-            after = _walk_record(h, rest, back)
-            if h[after + W_STAGE] < DONE:
-                if waiting < MAX_PENDING:
-                    h[pending + waiting] = after
-                    waiting += 1
-                continue
-            for i in range(h[after + W_N_PARTS]):
-                _add_part(h, block, h[h[after + W_PARTS] + 2 * i], h[h[after + W_PARTS] + 2 * i + 1])
-            for m in range(MAX_LEVEL + 1):
-                exits = h[after + W_EXITS + m]
-                for i in range(h[after + W_N_EXITS + m]):
-                    add_pair(h, block + B_EXITS + m, h[exits + 2 * i], h[exits + 2 * i + 1])
+            if h[back + D_FLAGS] & (HAS_BYTES | HAS_CALLS):
+                after = _walk_record(h, rest, back)
+                if h[after + W_STAGE] < DONE:
+                    if waiting < MAX_PENDING:
+                        h[pending + waiting] = after
+                        waiting += 1
+                    continue
+                for i in range(h[after + W_N_PARTS]):
+                    _add_part(h, block, h[h[after + W_PARTS] + 2 * i], h[h[after + W_PARTS] + 2 * i + 1])
+                for m in range(MAX_LEVEL + 1):
+                    exits = h[after + W_EXITS + m]
+                    for i in range(h[after + W_N_EXITS + m]):
+                        add_pair(h, block + B_EXITS + m, h[exits + 2 * i], h[exits + 2 * i + 1])
             if h[back + D_FLAGS] & HAS_ACCEPT:
                 add_pair(h, block + B_EXITS + min(MAX_LEVEL, h[rest + T_LEVEL] + (1 if h[back + D_SCOPE] else 0)), rest, 0)
     if waiting == 0 and h[STATUS] == OK:
