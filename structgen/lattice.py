@@ -65,7 +65,9 @@ class Lattice:
         self._weights = weights[:, :size]
         self._states: list[list[int]] = [[automaton.initial if start is None else start]]
         self._edges: list[list[_Edges]] = []
+        self._all_groups: dict[int, list[tuple[int, Ints]]] = {}
         self._reach()
+        self._all_groups.clear()
         self._log_beta = self._backward(np.logaddexp)
 
     @property
@@ -160,13 +162,17 @@ class Lattice:
                 found.setdefault(self._automaton.advance(state, token), []).append(token)
             found.pop(DEAD, None)
             return [(after, np.array(tokens)) for after, tokens in found.items()]
+        if state not in self._all_groups:
+            self._all_groups[state] = self._successors(state)
+        kept = ((after, group[row[group] > -np.inf]) for after, group in self._all_groups[state])
+        return [(after, group) for after, group in kept if len(group)]
+
+    def _successors(self, state: int) -> list[tuple[int, Ints]]:
+        """The states after all tokens, with these tokens; the same at every position."""
         states, starts, tokens = self._automaton.successors(state)
         groups = [(int(after), tokens[a:b]) for after, a, b in zip(states, starts[:-1], starts[1:], strict=True)]
         ends = [t for t in sorted(self._automaton.vocab.eos_token_ids) if self._automaton.advance(state, t) != DEAD]
-        if ends:
-            groups.append((self._automaton.advance(state, ends[0]), np.array(ends)))
-        kept = ((after, group[row[group] > -np.inf]) for after, group in groups)
-        return [(after, group) for after, group in kept if len(group)]
+        return [*groups, (self._automaton.advance(state, ends[0]), np.array(ends))] if ends else groups
 
     def _backward(self, plus: np.ufunc) -> list[Floats]:
         """The weight of all that may follow, for every state at every position: summed (logaddexp) or the greatest (maximum)."""
@@ -192,4 +198,4 @@ def _by_group(plus: np.ufunc, log_weights: Floats, starts: Ints) -> Floats:
         return np.asarray(top)
     sizes = np.diff(np.append(starts, len(log_weights)))
     with np.errstate(invalid="ignore"):
-        return top + np.log(np.add.reduceat(np.exp(log_weights - np.repeat(top, sizes)), starts))
+        return np.asarray(top + np.log(np.add.reduceat(np.exp(log_weights - np.repeat(top, sizes)), starts)))

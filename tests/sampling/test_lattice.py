@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import doctest
 import math
 from collections import Counter
 from functools import cache
 from itertools import product
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -145,3 +147,8 @@ def test_successors_are_the_transition_function() -> None:
             if not found:
                 break
             state = random.choice(sorted(found.values()))
+
+
+def test_the_page() -> None:
+    failed, tried = doctest.testfile(str(Path(__file__).parents[2] / "docs" / "lattice.md"), module_relative=False)
+    assert tried > 5 and not failed

@@ -1,11 +1,11 @@
 """Hidden Markov models of token sequences.
 
-In the papers' symbols: z_1, z_2, ... are hidden states, pi(z) the first one's distribution, A(z, z') that of the next, B(z, x) that of the token
-x which z emits. A text ends at the first end symbol ``eos``, which is a token of the model as any other; what comes after it does not
-matter. So the model is a `LanguageModel`: P(w, end) sums to at most 1 over texts.
+In the papers' symbols: z_1, z_2, ... are hidden states, pi(z) the first one's distribution, A(z, z') that of the next, B(z, x) that of
+the token x which z emits. A text ends at the first end symbol ``eos``, which is a token of the model as any other; what comes after it
+does not matter. So the model is a `LanguageModel`: P(w, end) sums to at most 1 over texts.
 
-Probabilities are scaled to sum to 1 at every position (Rabiner 1989, section V.A), so texts may be long. A pass over n tokens of N sequences costs
-O(n N H^2) for H states.
+Probabilities are scaled to sum to 1 at every position (Rabiner 1989, section V.A), so texts may be long. A pass over n tokens in all
+costs O(n H^2) for H states.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class HiddenMarkov:
     ``eos``: the token that ends a text.
 
     >>> coin = HiddenMarkov(torch.ones(1), torch.ones(1, 1), torch.tensor([[0.25, 0.25, 0.5]]), eos=2)
-    >>> coin.log_likelihood([(), (0,), (0, 2)]).exp().tolist()
+    >>> [round(p, 9) for p in coin.log_likelihood([(), (0,), (0, 2)]).exp().tolist()]
     [1.0, 0.25, 0.125]
     """
 
@@ -43,6 +43,8 @@ class HiddenMarkov:
             raise StructgenError(f"initial, transition and emission must be [H], [H, H] and [H, V], found {shapes}")
         if isinstance(eos, bool) or not isinstance(eos, int) or not 0 <= eos < size:
             raise StructgenError(f"eos must be one of the {size} tokens, found {eos!r:.80}")
+        if len({(table.dtype, table.device) for table in (initial, transition, emission)}) > 1:
+            raise StructgenError("initial, transition and emission must have one dtype and be on one device")
         for name, table in (("initial", initial), ("transition", transition), ("emission", emission)):
             if not table.is_floating_point() or not bool((table >= 0).all() & ((table.sum(-1) - 1).abs() < TOLERANCE).all()):
                 raise StructgenError(f"the rows of {name} must be probabilities that sum to 1")
@@ -106,13 +108,15 @@ class HiddenMarkov:
         """With this share of every distribution spread evenly, so that no token and no transition is impossible."""
         if not 0 <= share <= 1:
             raise StructgenError(f"a share is from 0 to 1, found {share}")
-        spread = ((1 - share) * table + share / table.shape[-1] for table in (self.initial, self.transition, self.emission))
-        return HiddenMarkov(*spread, eos=self.eos)
+        return self.mapped(lambda table: (1 - share) * table + share / table.shape[-1])
 
     def to(self, device: Any = None, dtype: torch.dtype | None = None) -> HiddenMarkov:
         """On another device, or of another dtype."""
-        tables = (table.to(device=device, dtype=dtype) for table in (self.initial, self.transition, self.emission))
-        return HiddenMarkov(*tables, eos=self.eos)
+        return self.mapped(lambda table: table.to(device=device, dtype=dtype))
+
+    def mapped(self, function: Callable[[Tensor], Tensor]) -> HiddenMarkov:
+        """With a function of each table in its place."""
+        return HiddenMarkov(function(self.initial), function(self.transition), function(self.emission), self.eos)
 
     # -- making and keeping -----------------------------------------------------------------------------------------------------
 
@@ -156,13 +160,15 @@ class HiddenMarkov:
         """Read what `save` wrote."""
         from safetensors import safe_open
 
-        with safe_open(path, framework="pt", device=device) as file:
-            try:
+        try:
+            with safe_open(path, framework="pt", device=device) as file:
                 eos = json.loads((file.metadata() or {})["structgen"])["eos"]
-                tables = [file.get_tensor(name) for name in ("initial", "transition", "emission")]
-            except Exception as error:
-                raise StructgenError(f"{os.fspath(path)} holds no hidden Markov model: {error!r}") from None
-        return HiddenMarkov(*tables, eos=eos)
+                initial, transition, emission = map(file.get_tensor, ("initial", "transition", "emission"))
+        except OSError:
+            raise
+        except Exception as error:  # safetensors has an exception of its own for each kind of damage
+            raise StructgenError(f"{os.fspath(path)} holds no hidden Markov model: {error!r:.200}") from None
+        return HiddenMarkov(initial, transition, emission, eos)
 
 
 def padded(sequences: Sequence[Tokens], model: HiddenMarkov) -> tuple[Tensor, Tensor, list[int]]:

@@ -5,19 +5,22 @@ the hidden state z emits the next token),
 
     R_n(z, q) = sum_x B(z, x) sum_z' A(z, z') R_n+1(z', d(q, x)) + B(z, eos) [q in F and n admissible],        R_max+1 = 0
 
-which is computed for all n, z, q at once, tokens that lead from one state to the same next one grouped: O(n (|Q| H^2 + E H)) for E such groups.
-The states are those that can be reached within the length, so any constraint that has few enough of them will do. Every R is kept as
-numbers of at most 1 and a logarithm for each (n, q): probabilities of long texts are too small for floating point.
+which is computed for all n, z, q, the tokens that lead from one state to the same next one together: O(n (|Q| H^2 + E H)) for E such
+edges. The states are those that can be reached within the length, so any constraint that has few enough of them will do. R is kept
+as numbers of at most 1 and one logarithm for each (n, q): probabilities of long texts are too small for floating point.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from hashlib import blake2b
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from structgen.automata.machine import DEAD
@@ -30,9 +33,9 @@ __all__ = ["HMMProduct", "Prefix"]
 
 MAX_NUMBERS = 1 << 27
 """Of R: (max_tokens + 1) * states * hidden states."""
-MAX_TOKENS_GROUPED = 1 << 26
-"""In all distinct groups together."""
 MAX_EDGES = 1 << 22
+MAX_GROUPED = 1 << 25
+"""Tokens in all distinct groups together."""
 BLOCK = 1 << 22
 """Numbers computed at a time."""
 
@@ -84,14 +87,12 @@ class HMMProduct:
         return min(math.log(value) + float(self._scales[prefix.n_tokens, prefix.state]), 0.0) if value > 0 else -math.inf
 
     def log_values_after(self, prefixes: Sequence[Prefix]) -> LogWeights:
-        """float64 [N, V]: log P(the text will be valid | prefix, token) for every next token; -inf exactly where there is no valid text, and for
-        tokens that the hidden Markov model holds for impossible there. The end symbol has 0 or -inf: it decides."""
+        """float64 [N, V]: log P(the text will be valid | prefix, token) for every next token; -inf for those after which no text is
+        valid, and for those that the hidden Markov model holds for impossible. The end symbol has 0 or -inf: it decides."""
+        found = torch.full((len(prefixes), self.hmm.size), -torch.inf, dtype=torch.float64, device=self.hmm.initial.device)
         beliefs = torch.stack([prefix.belief for prefix in prefixes])
-        joint = torch.zeros(len(prefixes), self.hmm.size, dtype=torch.float64, device=beliefs.device)
-        scales = torch.zeros_like(joint)
-        self._fill(prefixes, beliefs, joint, scales)
-        alone = (beliefs @ self.hmm.emission).double()
-        found = torch.where(joint > 0, joint.log() - alone.log() + scales, -torch.inf).clamp_max(0.0)
+        for group, pairs in self._by_group(prefixes).items():
+            self._fill(found, prefixes, beliefs, self._edges.groups[group], pairs)
         found[:, self.hmm.eos] = torch.tensor([0.0 if self._may_end(p) else -torch.inf for p in prefixes], dtype=torch.float64)
         rows: LogWeights = found.cpu().numpy()
         return rows
@@ -109,7 +110,7 @@ class HMMProduct:
     def _may_end(self, prefix: Prefix) -> bool:
         return prefix.state != DEAD and self._edges.accepting[prefix.state] and self.min_tokens <= prefix.n_tokens <= self.max_tokens
 
-    def _backward(self) -> tuple[Tensor, Tensor]:
+    def _backward(self) -> tuple[Tensor, NDArray[np.float64]]:
         """R: values [max + 1, Q, H] of at most 1, and the logarithms [max + 1, Q] of what they are to be multiplied with."""
         hmm, edges = self.hmm, self._edges
         device, accepting = hmm.initial.device, torch.tensor(edges.accepting)
@@ -117,7 +118,7 @@ class HMMProduct:
         values = torch.zeros(*shape, hmm.n_states, dtype=hmm.initial.dtype, device=device)
         scales = torch.full(shape, -torch.inf, dtype=torch.float64, device=device)
         source, target, group = (t.to(device) for t in (edges.source, edges.target, edges.group))
-        mass = torch.stack([hmm.by_token[tokens].sum(0) for tokens in edges.groups]) if edges.groups else values.new_zeros(0, hmm.n_states)
+        mass = edges.mass(hmm)
         for n in reversed(range(self.max_tokens + 1)):
             ends = (accepting if n >= self.min_tokens else torch.zeros_like(accepting)).to(device)
             top = torch.where(ends, 0.0, -torch.inf).double()
@@ -128,67 +129,78 @@ class HMMProduct:
             if n < self.max_tokens:
                 moved = values[n + 1] @ hmm.transition.T
                 share = (scales[n + 1][target] - top[source]).exp().to(values.dtype)
-                for e in torch.arange(len(source), device=device).split(max(1, BLOCK // hmm.n_states)):
+                for e in torch.split(torch.arange(len(source), device=device), max(1, BLOCK // hmm.n_states)):
                     sums.index_add_(0, source[e], mass[group[e]] * moved[target[e]] * share[e].unsqueeze(1))
             greatest = sums.max(1).values
             values[n] = sums / torch.where(greatest > 0, greatest, 1.0).unsqueeze(1)
             scales[n] = torch.where(greatest > 0, greatest.double().log() + top, -torch.inf)
-        return values, scales
+        return values, scales.cpu().numpy()
 
-    def _fill(self, prefixes: Sequence[Prefix], beliefs: Tensor, joint: Tensor, scales: Tensor) -> None:
-        """P(token, valid | prefix) for tokens that are no end: ``joint`` times exp(``scales``). One product for each group of tokens."""
-        by_group: dict[int, list[tuple[int, int]]] = {}
+    def _by_group(self, prefixes: Sequence[Prefix]) -> dict[int, list[tuple[int, int]]]:
+        """For each group of tokens the prefixes that may go on with it, as indices, and the states they then reach."""
+        found: dict[int, list[tuple[int, int]]] = {}
         for i, prefix in enumerate(prefixes):
             if prefix.state != DEAD and prefix.n_tokens < self.max_tokens:
                 for target, group in self._edges.of(prefix.state):
                     if self._scales[prefix.n_tokens + 1, target] > -math.inf:
-                        by_group.setdefault(group, []).append((i, target))
-        for group, pairs in by_group.items():
-            rows = torch.tensor([i for i, _ in pairs], device=joint.device)
-            at = [prefixes[i].n_tokens + 1 for i, _ in pairs], [target for _, target in pairs]
-            tokens = self._edges.groups[group].to(joint.device)
-            onward = beliefs[rows] * (self._values[at] @ self.hmm.transition.T)
-            joint[rows.unsqueeze(1), tokens] = (onward @ self.hmm.by_token[tokens].T).double()
-            scales[rows.unsqueeze(1), tokens] = self._scales[at].unsqueeze(1)
+                        found.setdefault(group, []).append((i, target))
+        return found
+
+    def _fill(self, out: Tensor, prefixes: Sequence[Prefix], beliefs: Tensor, tokens: Tensor, pairs: list[tuple[int, int]]) -> None:
+        """log P(valid, token | prefix) / P(token | prefix) for a group of tokens, in one product."""
+        tokens, rows = tokens.to(out.device), torch.tensor([i for i, _ in pairs], device=out.device)
+        at = [prefixes[i].n_tokens + 1 for i, _ in pairs], [target for _, target in pairs]
+        both = torch.cat([beliefs[rows] * (self._values[at] @ self.hmm.transition.T), beliefs[rows]])
+        many = len(tokens) > self.hmm.size // 4  # selecting is then dearer than computing all
+        mass = (both @ self.hmm.emission)[:, tokens] if many else both @ self.hmm.by_token[tokens].T
+        valid, alone = mass.double().log().chunk(2)
+        scales = torch.from_numpy(self._scales[at]).to(out.device).unsqueeze(1)
+        out[rows.unsqueeze(1), tokens] = torch.where(valid > -torch.inf, valid - alone + scales, -torch.inf).clamp_max(0.0)
 
 
 class _Edges:
     """The automaton within a number of tokens: its states, and its edges ordered by their source. Equal groups of tokens are kept once."""
 
     def __init__(self, automaton: TokenAutomaton, max_tokens: int, max_states: int) -> None:
-        self._automaton, self._groups_by_content = automaton, dict[bytes, int]()
-        self.states, self.groups = [automaton.initial], list[Tensor]()
-        self._index = {automaton.initial: 0}
-        self._starts, self._edges, n_grouped, first = [0], list[tuple[int, int]](), 0, 0
+        self._automaton, self._index, self._group_of = automaton, {automaton.initial: 0}, dict[bytes, int]()
+        self.states, self.groups, self._n_grouped = [automaton.initial], list[Tensor](), 0
+        self._of: list[list[tuple[int, int]]] = []
+        n_edges = 0
         for _ in range(max_tokens):
-            last = len(self.states)
-            for state in self.states[first:last]:
-                self._edges += self._edges_from(state)
-                self._starts.append(len(self._edges))
-                n_grouped = sum(map(len, self.groups)) if len(self.groups) > n_grouped else n_grouped
-                _check("states of a hidden Markov model's product with an automaton", len(self.states), max_states)
-                _check("edges of an automaton", len(self._edges), MAX_EDGES)
-            first = last
-        self._starts += [len(self._edges)] * (len(self.states) + 1 - len(self._starts))
+            layer = self.states[len(self._of) :]
+            if not layer:
+                break
+            for state in layer:
+                self._of.append(self._edges_from(state))
+                n_edges += len(self._of[-1])
+                _check("states of the automaton", len(self.states), max_states)
+                _check("edges of the automaton", n_edges, MAX_EDGES)
+                _check("tokens in the groups of the automaton's edges", self._n_grouped, MAX_GROUPED)
+        self._of += [[]] * (len(self.states) - len(self._of))
         self.accepting = [automaton.is_accepting(state) for state in self.states]
-        self.source = torch.repeat_interleave(torch.arange(len(self.states)), torch.tensor(self._starts).diff())
-        self.target = torch.tensor([target for target, _ in self._edges], dtype=torch.int64)
-        self.group = torch.tensor([group for _, group in self._edges], dtype=torch.int64)
+        flat = [(source, target, group) for source, edges in enumerate(self._of) for target, group in edges]
+        self.source, self.target, self.group = torch.tensor(flat, dtype=torch.int64).reshape(-1, 3).T.contiguous()
 
     def of(self, state: int) -> list[tuple[int, int]]:
         """The targets and groups of the edges from a state."""
-        return self._edges[self._starts[state] : self._starts[state + 1]]
+        return self._of[state]
 
     def after(self, state: int, token: int) -> int:
         following = DEAD if state == DEAD else self._automaton.advance(self.states[state], token)
         return self._index.get(following, DEAD)
 
+    def mass(self, hmm: HiddenMarkov) -> Tensor:
+        """[groups, H]: the probability that a hidden state emits a token of the group."""
+        sizes = torch.tensor([len(tokens) for tokens in self.groups], dtype=torch.int64)
+        members = torch.cat([torch.zeros(0, dtype=torch.int64), *self.groups])
+        at = torch.stack([torch.repeat_interleave(torch.arange(len(sizes)), sizes), members])
+        ones = torch.ones(len(members), dtype=hmm.initial.dtype)
+        return torch.sparse_coo_tensor(at, ones, (len(sizes), hmm.size), check_invariants=True).to(hmm.initial.device) @ hmm.by_token
+
     def _edges_from(self, state: int) -> list[tuple[int, int]]:
         states, starts, tokens = self._automaton.successors(state)
-        return [
-            (self._index_of(after), self._group(tokens[a:b]))
-            for after, a, b in zip(states.tolist(), starts[:-1], starts[1:], strict=True)
-        ]
+        groups = [self._group(tokens[a:b]) for a, b in pairwise(starts)]
+        return [(self._index_of(after), group) for after, group in zip(states.tolist(), groups, strict=True)]
 
     def _index_of(self, state: int) -> int:
         if state not in self._index:
@@ -196,13 +208,14 @@ class _Edges:
             self.states.append(state)
         return self._index[state]
 
-    def _group(self, tokens: np.ndarray) -> int:
-        found = self._groups_by_content.setdefault(tokens.tobytes(), len(self.groups))
+    def _group(self, tokens: NDArray[np.int64]) -> int:
+        found = self._group_of.setdefault(blake2b(tokens.tobytes()).digest(), len(self.groups))
         if found == len(self.groups):
             self.groups.append(torch.from_numpy(tokens.copy()))
+            self._n_grouped += len(tokens)
         return found
 
 
 def _check(limit: str, value: int, bound: int) -> None:
     if value > bound:
-        raise LimitExceeded(limit, bound, option="MAX_NUMBERS")
+        raise LimitExceeded(limit, bound, "the product with a hidden Markov model")

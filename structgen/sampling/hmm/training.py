@@ -27,17 +27,20 @@ MAX_NUMBERS = 1 << 25
 def random_start(sequences: Sequence[Tokens], n_states: int, size: int, eos: int, smoothing: float, seed: int) -> HiddenMarkov:
     """Random tables; the tokens about as frequent as in the data."""
     if n_states < 1 or not smoothing >= 0 or not any(map(len, sequences)):
-        raise StructgenError(f"needs n_states >= 1, smoothing >= 0 and some tokens; found {n_states}, {smoothing} and {len(sequences)} sequences")
+        raise StructgenError(
+            f"needs n_states >= 1, smoothing >= 0 and some tokens; found {n_states}, {smoothing} and {len(sequences)} sequences"
+        )
     flat = np.concatenate([np.asarray(sequence, np.int64) for sequence in sequences])
     if flat.min() < 0 or flat.max() >= size:
         raise StructgenError(f"the sequences have tokens outside 0 ... {size - 1}")
     frequency = torch.from_numpy(np.bincount(flat, minlength=size) + smoothing / size)
     generator = torch.Generator().manual_seed(seed)
-    initial, transition, emission = (
-        torch.empty(shape, dtype=torch.float64).exponential_(generator=generator)
-        for shape in ((n_states,), (n_states, n_states), (n_states, size))
-    )
-    return HiddenMarkov(*map(_normalised, (initial, transition, emission * frequency)), eos=eos)
+
+    def table(*shape: int) -> Tensor:
+        return torch.empty(shape, dtype=torch.float64).exponential_(generator=generator)
+
+    initial, transition, emission = table(n_states), table(n_states, n_states), table(n_states, size) * frequency
+    return HiddenMarkov(_normalised(initial), _normalised(transition), _normalised(emission), eos)
 
 
 def maximise(
@@ -86,12 +89,14 @@ class _Counts:
         return sum(float(scales.double().log().sum()) for _, scales in steps)
 
     def model(self, smoothing: float) -> HiddenMarkov:
-        tables = (self.initial, self.transition * self.of.transition, self.by_token.T)
-        return HiddenMarkov(*(_normalised(table + smoothing / table.shape[-1]) for table in tables), eos=self.of.eos)
+        tables = self.initial, self.transition * self.of.transition, self.by_token.T
+        initial, transition, emission = (_normalised(table, smoothing) for table in tables)
+        return HiddenMarkov(initial, transition, emission, self.of.eos)
 
 
-def _normalised(table: Tensor) -> Tensor:
-    """Rows that sum to 1; even where there is nothing."""
+def _normalised(table: Tensor, smoothing: float = 0.0) -> Tensor:
+    """Rows that sum to 1, after so much was spread over each; even where there is nothing."""
+    table = table + smoothing / table.shape[-1]
     total = table.sum(-1, keepdim=True)
     return torch.where(total > 0, table / total.clamp_min(torch.finfo(table.dtype).tiny), 1 / table.shape[-1])
 
