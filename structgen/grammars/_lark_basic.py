@@ -37,7 +37,7 @@ Rest = tuple[int, int]
 def in_tokens(root: ir.Rule, terminals: Mapping[ir.Rule, str], scanner: TokenScanner) -> ir.Expr:
     """The whole documents of ``root``, whose ``terminals`` have no bodies yet, only the names of the tokens that they are."""
     ignored = ir.Rule("ignored")
-    between = ir.Choice((ir.EMPTY, ignored)) if IGNORED in scanner.labels else ir.EMPTY
+    between = ir.Choice((ir.EMPTY, ignored)) if any(IGNORED in types for types in scanner.types) else ir.EMPTY
     labels = {ignored: IGNORED}
     for rule, name in terminals.items():
         token = ir.Rule(name)
@@ -62,10 +62,11 @@ class _BasicLexer:
         self.n_entries = 0
         self.number(any_text())
         self.rests: dict[Rest, int] = {}
-        self.cuts: dict[tuple[int, int], CharDfa] = {}
+        self.remainders: dict[int, list[int]] = {}
+        """For each duty what is left of it behind a character of each class."""
         self.equal: dict[tuple[int, int], int] = {}
         self.used = {FREE: None}
-        self.behind: dict[int, int] = {}
+        self.behind: dict[tuple[int, str], int] = {}
         self.known: dict[tuple[ir.Rule, int], dict[int, CharDfa]] = {}
         before = _sources(scanner)
         self.useful = {label: _leading_to(scanner, label, before) for label in labels.values()}
@@ -118,28 +119,25 @@ class _BasicLexer:
         """A duty that says the same of the texts that begin with some characters, if possible one that is used already."""
         key = (duty, firsts)
         if key not in self.equal:
-            form = self.cut_to(duty, firsts)
-            self.equal[key] = next((other for other in self.used if self.cut_to(other, firsts) == form), duty)
+            form = self.begun(duty, firsts)
+            self.equal[key] = next((other for other in self.used if self.begun(other, firsts) == form), duty)
             self.used[self.equal[key]] = None
         return self.equal[key]
 
-    def cut_to(self, duty: int, firsts: int) -> CharDfa:
-        """The duty, with any rest allowed that begins otherwise."""
-        if (duty, firsts) not in self.cuts:
-            moves = self.moves[duty]
-            n = len(moves) + 1
-            begin = [(t + 1 if t >= 0 else -1) if firsts >> c & 1 else n for c, t in enumerate(moves[0])]
-            rows = [begin, *([t + 1 if t >= 0 else -1 for t in row] for row in moves), [n] * len(begin)]
-            accepting = self.duties[duty].accepting
-            self.cuts[duty, firsts] = self.automaton(rows, [accepting[0], *accepting, True])
-        return self.cuts[duty, firsts]
+    def begun(self, duty: int, firsts: int) -> tuple[bool, list[int]]:
+        """Whether the text may end, and what is left of the duty behind each of the characters."""
+        if duty not in self.remainders:
+            begin = self.moves[duty][0]
+            left = {t: self.remaining((duty, t)) for t in {*begin} - {-1}}
+            self.remainders[duty] = [left.get(t, -1) for t in begin]
+        return self.duties[duty].accepting[0], [left for c, left in enumerate(self.remainders[duty]) if firsts >> c & 1]
 
-    def after_match(self, at: int, rest: Rest) -> int:
+    def after_match(self, at: int, label: str, rest: Rest) -> int:
         """The duty behind a match that ends in a state of the scanner."""
-        if at not in self.behind:
-            self.behind[at] = self.number(self.scanner.rests(at))
-        remaining = self.remaining(rest)
-        return self.number(intersect(self.duties[self.behind[at]], self.duties[remaining])) if remaining else self.behind[at]
+        if (at, label) not in self.behind:
+            self.behind[at, label] = self.number(self.scanner.rests(at, label))
+        own, remaining = self.behind[at, label], self.remaining(rest)
+        return self.number(intersect(self.duties[own], self.duties[remaining])) if remaining else own
 
     # -- terminals --------------------------------------------------------------------------------------------------------------
 
@@ -168,7 +166,7 @@ class _BasicLexer:
             return [(after, r) if after in useful and r >= 0 else None for after, r in zip(table[at], moves[q], strict=True)]
 
         rows, _ = crawl((0, 0), successors, lambda _: False, MAX_STATES)
-        ends = [self.after_match(at, (start, q)) if self.scanner.labels[at] == label else -1 for at, q in states]
+        ends = [self.after_match(at, label, (start, q)) if label in self.scanner.types[at] else -1 for at, q in states]
         return self.by_end(rows, [{end} - {-1} for end in ends])
 
     def pieces(self, start: int) -> dict[int, CharDfa]:
@@ -188,8 +186,8 @@ class _BasicLexer:
             after, r = self.scanner.table[max(at, 0)][c], self.moves[duty][q][c]
             if after in self.useful[IGNORED] and r >= 0:
                 found.add((after, (duty, r)))
-                if self.scanner.labels[after] == IGNORED:
-                    found.add((BOUNDARY, (self.after_match(after, (duty, r)), 0)))
+                if IGNORED in self.scanner.types[after]:
+                    found.add((BOUNDARY, (self.after_match(after, IGNORED, (duty, r)), 0)))
         return frozenset(found)
 
     def by_end(self, rows: Sequence[Sequence[int]], ends: list[set[int]]) -> dict[int, CharDfa]:
@@ -217,7 +215,7 @@ def _sources(scanner: TokenScanner) -> list[list[int]]:
 
 def _leading_to(scanner: TokenScanner, label: str, before: list[list[int]]) -> set[int]:
     """The states from which a match with this label can be reached."""
-    todo = [state for state, name in enumerate(scanner.labels) if name == label]
+    todo = [state for state, types in enumerate(scanner.types) if label in types]
     found = set(todo)
     for state in todo:
         new = [source for source in before[state] if source not in found]

@@ -7,7 +7,7 @@ combinations of optional symbols; here only the symbols in each rule are collect
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 from lark.common import LexerConf
@@ -27,8 +27,11 @@ LONG = 50
 """Lark makes a rule of a repetition of as many rounds."""
 
 
-def basic_lexer(grammar: Grammar, start: str, pattern: Callable[[str], Pattern]) -> tuple[BasicLexer, dict[Pattern, str]]:
-    """Lark's lexer for a grammar, and the names of its literals. ``pattern``: the regular expression of a named terminal."""
+def basic_lexer(
+    grammar: Grammar, start: str, pattern: Callable[[str], Pattern], always: Collection[str] = ()
+) -> tuple[BasicLexer, dict[Pattern, str]]:
+    """Lark's lexer for a grammar, and the names of its literals. ``pattern``: the regular expression of a named terminal;
+    ``always``: terminals that the lexer has in any case."""
     terminals = [TerminalDef(name, pattern(name), priority) for name, (tree, priority) in grammar.term_defs if tree]
     copy: Any = nr_deepcopy_tree
     rules = [(name, params, copy(tree), options) for name, params, tree, options in grammar.rule_defs if tree is not None]
@@ -39,7 +42,7 @@ def basic_lexer(grammar: Grammar, start: str, pattern: Callable[[str], Pattern])
         if not params:
             contents[name] = set(_contents(transformer.transform(tree), contents))
     used = {symbol.name for symbol in _used(contents, start) if isinstance(symbol, Terminal)}
-    kept = [terminal for terminal in terminals if terminal.name in used or terminal.name in grammar.ignore]
+    kept = [terminal for terminal in terminals if terminal.name in used or terminal.name in {*grammar.ignore, *always}]
     lexer = BasicLexer(LexerConf(kept, re, ignore=grammar.ignore, skip_validation=True))
     return lexer, {found: terminal.name for found, terminal in literals.term_reverse.items()}
 

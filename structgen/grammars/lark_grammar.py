@@ -3,7 +3,8 @@
 Lark's own loader reads the text (imports, ``%override``, ``%extend``, ``%declare``) and writes the regular expressions of
 terminals; for Earley, templates, repetitions and rules become expressions of the machine here, because Lark's own expansion
 of these takes exponential time for some grammars. What a terminal may match is in `structgen.automata.leftmost`, what ``%ignore``
-and the dynamic lexers make of it in `_lark_lexer`, the basic lexer in `_lark_basic`, LALR in `_lark_lalr`. Aliases and ``?`` change no text.
+and the dynamic lexers make of it in `_lark_lexer`, the basic lexer in `_lark_basic`, LALR in `_lark_lalr`. Aliases and ``?`` change
+no text.
 """
 
 from __future__ import annotations
@@ -30,10 +31,12 @@ from lark.tree import Tree
 
 from structgen.automata import ir
 from structgen.automata.chardfa import CharDfa, none
-from structgen.automata.leftmost import compile_leftmost
+from structgen.automata.leftmost import Scanner
 from structgen.errors import GrammarSyntaxError, LimitExceeded, StructgenError
 
 from ._lark_basic import in_tokens
+from ._lark_indent_lalr import StrictTables, check_contexts
+from ._lark_indenter import Indentation, check_options, in_lines, indentation
 from ._lark_lalr import BoundedTables, in_parser_states
 from ._lark_lexer import NO_DUTIES, Lexer, in_contexts
 from ._lark_scanner import TokenScanner
@@ -66,26 +69,36 @@ def parse_lark(
     parser: str = "earley",
     lexer: str | None = None,
     import_paths: Sequence[str | Path] = (),
+    postlex: Any = None,
+    max_column: int = 80,
 ) -> ir.Expr:
     """The texts that Lark parses from the rule ``start``.
 
     ``lexer``: with "dynamic_complete" (the default for "earley") terminals match any split of the text, with "dynamic" their longest
     match only, "basic" cuts the text into tokens whatever the parser wants; ``parser="lalr"`` has the contextual lexer.
-    ``import_paths``: the folders that ``%import`` may read besides the grammars that come with Lark. Raises `GrammarSyntaxError` with
+    ``import_paths``: the folders that ``%import`` may read besides the grammars that come with Lark. ``postlex``: a
+    `lark.indenter.Indenter`, for blocks up to ``max_column`` (docs/lark.md). Raises `GrammarSyntaxError` with
     line, column and a caret, `StructgenError` for what is not supported, `LimitExceeded` for what is too large.
 
     >>> parse_lark('start: "yes" | "no"')
     Rule('start')
     """
-    if (parser, lexer or LEXERS.get(parser, [""])[0]) not in [(name, kind) for name, kinds in LEXERS.items() for kind in kinds]:
+    settings = None if postlex is None else indentation(postlex, max_column)
+    if settings is not None:
+        check_options(parser, lexer)
+    elif (parser, lexer or LEXERS.get(parser, [""])[0]) not in [(name, kind) for name, kinds in LEXERS.items() for kind in kinds]:
         raise StructgenError(f"parser={parser!r} with lexer={lexer!r} is not supported; there are: {LEXERS}")
     if isinstance(import_paths, (str, bytes)) or not isinstance(import_paths, Iterable):
         raise StructgenError(f"import_paths is a list of folders, found {import_paths!r:.100}")
     _check_encoding(text)
     try:
         importer = _importer(text, import_paths)
-        lowering = _Lowering(text, _load(text, importer), start, longest=lexer == "dynamic")
-        if lexer == "basic":
+        lowering = _Lowering(text, _load(text, importer), start, longest=lexer == "dynamic", settings=settings)
+        if settings is not None and parser == "lalr":
+            lowering.check_expansions()
+            options = {"lexer": lexer or "contextual", "postlex": postlex}
+            return lowering.in_tokens(start, _lalr_parser(text, start, importer, StrictTables, **options))
+        if lexer == "basic" or settings is not None:
             return lowering.in_tokens(start)
         if parser == "earley":
             return lowering.document()
@@ -152,10 +165,10 @@ def _check_size(tree: Any) -> None:
             size(body, 0)
 
 
-def _lalr_parser(text: str, start: str, importer: Importer) -> Lark:
+def _lalr_parser(text: str, start: str, importer: Importer, tables: Any = BoundedTables, **more: Any) -> Lark:
     try:
-        options: Any = {"start": start, "import_paths": [importer], "_plugins": {"LALR_Parser": BoundedTables}}
-        return Lark(text, parser="lalr", lexer="contextual", **options)
+        options: Any = {"start": start, "import_paths": [importer], "_plugins": {"LALR_Parser": tables}, "lexer": "contextual", **more}
+        return Lark(text, parser="lalr", **options)
     except StructgenError:
         raise
     except REFUSED_BY_LARK as error:
@@ -217,11 +230,12 @@ def _position(text: str, pattern: str) -> int:
 
 
 class _Lowering:
-    def __init__(self, text: str, grammar: Grammar, start: str, *, longest: bool) -> None:
-        self.text, self.grammar = text, grammar
+    def __init__(self, text: str, grammar: Grammar, start: str, *, longest: bool, settings: Indentation | None = None) -> None:
+        self.text, self.grammar, self.settings = text, grammar, settings
         self.terminals = {name: tree for name, (tree, _) in grammar.term_defs}
         self.rules = {name: (tuple(params), tree) for name, params, tree, _ in grammar.rule_defs}
         self.names: dict[Any, ir.Rule] = {}
+        self.virtual = set() if settings is None else {settings.indent, settings.dedent}
         self.words: dict[ir.Rule, Pattern] = {}
         """The terminals, as rules whose bodies depend on what may be ignored around them."""
         self.instances: dict[tuple[str, tuple[Argument, ...]], ir.Rule] = {}
@@ -254,23 +268,29 @@ class _Lowering:
             rule.define(ir.Regular(lexer.before(dfa).get(NO_DUTIES, none())))
         return ir.Seq((self.root, ir.Regular(lexer.at_end()))) if ignored else self.root
 
-    def in_tokens(self, start: str) -> ir.Expr:
-        """The documents, where Lark's basic lexer cuts the texts into tokens."""
+    def in_tokens(self, start: str, parser: Lark | None = None) -> ir.Expr:
+        """The documents, where Lark's basic lexer cuts the texts into tokens, or a parser's that reads the same."""
         try:
-            lexer, literals = basic_lexer(self.grammar, start, self.pattern)
+            kept = self.settings.kept if self.settings is not None else ()
+            lexer, literals = basic_lexer(self.grammar, start, self.pattern, kept)
         except VisitError as error:
             raise error.orig_exc from None
         except REFUSED_BY_LARK as error:
             raise _wrong(self.text, error) from None
         names = {rule: key if key in self.terminals else literals[key] for key, rule in self.names.items()}
-        return in_tokens(self.root, names, self.scanner(lexer))
+        scanner = self.scanner(lexer)
+        if self.settings is None:
+            return in_tokens(self.root, names, scanner)
+        if parser is not None and parser.options.lexer == "contextual":
+            check_contexts(parser, scanner)
+        return in_lines(self.root, names, scanner, self.settings)
 
     def scanner(self, lexer: Any) -> TokenScanner:
         try:
-            return TokenScanner(lexer)
+            return TokenScanner(lexer, ahead=True)
         except StructgenError:
             for terminal in lexer.terminals:
-                self.automaton(terminal.name, terminal.pattern)  # an error that says where
+                self.alone(terminal.name, terminal.pattern, ahead=True)  # an error that says where
             raise
 
     def check_expansions(self) -> None:
@@ -386,13 +406,19 @@ class _Lowering:
     def word(self, key: Any, name: str, pattern: Callable[[], Pattern]) -> ir.Rule:
         if key not in self.names:
             rule = self.names[key] = ir.Rule(name)
-            self.words[rule] = self.checked(name, pattern())
+            if key not in self.virtual:
+                self.words[rule] = self.checked(name, pattern())
+            elif self.terminals[name] is not None:
+                raise self.error(f"terminal {name} is made by the postlex, so it must be declared and not defined", name)
         return self.names[key]
 
     def automaton(self, name: str, pattern: Pattern) -> CharDfa:
         """The texts that Python's `re` matches whole when it is given nothing else."""
+        return self.alone(name, pattern).whole()
+
+    def alone(self, name: str, pattern: Pattern, *, ahead: bool = False) -> Scanner:
         regex = self.checked(name, pattern).to_regexp()
-        return self.supported(name, lambda: compile_leftmost(parse_regex(regex, syntax="python")))
+        return self.supported(name, lambda: Scanner([parse_regex(regex, syntax="python")], ahead=ahead))
 
     def checked(self, name: str, pattern: Pattern) -> Pattern:
         try:
@@ -402,7 +428,7 @@ class _Lowering:
             raise self.error(f"terminal {name}: {error}", name) from None
         return pattern
 
-    def supported(self, name: str, build: Callable[[], CharDfa]) -> CharDfa:
+    def supported(self, name: str, build: Callable[[], Scanner]) -> Scanner:
         try:
             return build()
         except LimitExceeded as error:

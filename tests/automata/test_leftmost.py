@@ -1,16 +1,18 @@
-"""`compile_leftmost` against Python's `re`, whose matcher it describes."""
+"""`compile_leftmost` and `Scanner` against Python's `re`, whose matcher they describe."""
 
 from __future__ import annotations
 
 import itertools
 import re
+from bisect import bisect_right
+from collections.abc import Sequence
 from random import Random
 
 import pytest
 
 import structgen as sg
 from structgen.automata.chardfa import CharDfa, accepts
-from structgen.automata.leftmost import compile_leftmost
+from structgen.automata.leftmost import Scanner, compile_leftmost
 from structgen.grammars._regex_parser import parse_regex
 
 PATTERNS = [
@@ -66,6 +68,59 @@ def test_random_patterns() -> None:
         except sg.StructgenError:
             n_refused += 1
     assert n_refused < 200
+
+
+LOOKING = [
+    r"a(?!\w)", r"a\b", "a(?=b)", "[ab]+(?!c)", "[ab]+?(?=c)", "(?:a(?=b)|b)+", "(?!ab)[a-c]+", "a$", r"a\Z", "a(?=b|$)", "a++",
+    "(?:a|b(?!a))*", "a*(?=.*c)", "a(?=(?:b|c)*a)", "a(?!b(?!c))", "(?=a)[ab]+(?!b)", "c(?!.*c)", "a??(?=a)a|ab", "(?:b|(?=a))*a",
+    "a(?<=a)(?=b)", "b|c", "a|ab",
+]  # fmt: skip
+
+
+def found(scanner: Scanner, word: str) -> list[tuple[int, int]]:
+    """The matches at the beginning of a text, whose number and end the rest of the text decides."""
+    state, matches = 0, []
+    for n in range(len(word) + 1):
+        labels = scanner.labels[state]
+        matches += [(label, n) for label in dict.fromkeys(labels) if accepts(scanner.rests(state, [label]), word[n:])]
+        state = scanner.table[state][scanner.classes[bisect_right(scanner.starts, ord(word[n])) - 1]] if n < len(word) else -1
+        if state < 0:
+            break
+    return matches
+
+
+def by_re(patterns: Sequence[str], word: str) -> list[tuple[int, int]]:
+    match = re.match("|".join(f"({pattern})" for pattern in patterns), word)
+    return [(match.lastindex - 1, match.end())] if match is not None and match.lastindex is not None else []
+
+
+@pytest.mark.parametrize("pattern", LOOKING)
+def test_lookaheads_see_the_rest_of_the_text(pattern: str) -> None:
+    """Alone, and before and behind another alternative: at most one match, the one that `re` finds."""
+    for patterns in ([pattern], [pattern, "[abc]+"], ["ab(?=c)|b", pattern]):
+        scanner = Scanner([parse_regex(each, syntax="python") for each in patterns], ahead=True)
+        for word in [word for word in WORDS if len(word) < 6]:
+            assert found(scanner, word) == by_re(patterns, word), (patterns, word)
+
+
+def test_random_lookaheads() -> None:
+    random = Random(4)
+    words = [word for word in WORDS if "c" not in word and len(word) < 6]
+    n_compared = 0
+    for _ in range(120):
+        patterns = []
+        for _ in range(random.choice((1, 2))):
+            parts = [random_pattern(random, random.choice((1, 2))) for _ in range(4)]
+            patterns.append("{}(?{}{}){}|{}".format(parts[0], random.choice("=!"), *parts[1:]))
+        try:
+            scanner = Scanner([parse_regex(pattern, syntax="python") for pattern in patterns], ahead=True)
+        except sg.StructgenError as error:
+            assert "may be empty" in str(error)
+            continue
+        for word in words:
+            assert found(scanner, word) == by_re(patterns, word), (patterns, word)
+        n_compared += 1
+    assert n_compared > 60
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -14,6 +14,8 @@ from lark import Lark
 from lark.exceptions import LarkError
 
 import structgen as sg
+from structgen.automata.completion import Completions
+from structgen.automata.counting import byte_ranges
 from structgen.enumeration import byte_automaton
 from structgen.grammars import _lark_basic, _lark_contexts
 from structgen.grammars.lark_grammar import parse_lark
@@ -130,6 +132,21 @@ LANGUAGES: list[tuple[str, str, str, list[str]]] = [
 ]  # fmt: skip
 
 
+LOOKING: list[tuple[str, str, str, list[str]]] = [
+    # as above, for the basic lexer only: terminals that see the text behind them
+    ("keywords",
+     'start: (INT | NAME | "(" | ")")*\nINT: /int(?!\\w)/\nNAME: /[a-z]+(?=\\()|x/\n%ignore " "', "intx( )", ["int x int(", "inti("]),
+    ("words", 'start: (A | B)*\nA: /a\\b/\nB: /[ab-]/\n%ignore / +(?=a|$)/', "ab- ", ["a-a", "a  a", "ab "]),
+    ("possessive", 'start: (A | B)*\nA: /a++b?+/\nB: /c/', "abc", ["aabac"]),
+    ("ends of texts", 'start: A | "b" A "b"? | A B\nA: /a$/\nB: "\\n"', "ab\n", ["a", "ba", "a\n"]),
+    ("numbers",
+     '%import python (DEC_NUMBER, FLOAT_NUMBER)\nstart: (DEC_NUMBER | FLOAT_NUMBER | ".")*\n%ignore " "', "01.e ", ["00 1_0.5e3", "01"]),
+    ("strings", '%import python (STRING, LONG_STRING)\nstart: (STRING | LONG_STRING | "b")*\n%ignore " "', "\"'b\\",
+     ['"" "a"', '"' * 6, '"""a"b""" \'\'', 'rb"\\""', "'" * 3]),
+    ("far", 'start: A (B | C)* "."\nA: /a(?=[^.]*c)/\nB: /b(?!b*c)/\nC: /[a-c]/', "abc.", ["abbc.", "acb.", "ab."]),
+]  # fmt: skip
+
+
 def by_lark(parser: Lark, text: str) -> bool:
     try:
         parser.parse(text)
@@ -142,7 +159,7 @@ def by_lark(parser: Lark, text: str) -> bool:
 
 
 def walk(automaton: Any, letters: str, random: Random, n_steps: int) -> str:
-    """A random text along the masks, finished on a shortest way: there are no dead ends."""
+    """A random text along the masks, finished on a shortest way."""
     usual = set(letters.encode())
     state, text = automaton.initial, b""
     for _ in range(n_steps):
@@ -151,19 +168,26 @@ def walk(automaton: Any, letters: str, random: Random, n_steps: int) -> str:
             break
         token = random.choice([token for token in allowed if token in usual] or allowed)
         state, text = automaton.advance(state, token), text + bytes([token])
-    found, todo = {state}, [(state, text)]
-    for state, text in todo:
-        allowed = list(map(int, automaton.allowed(state)))
-        if 256 in allowed:
-            return text.decode()
-        usual_first = [token for token in allowed if token in usual] or allowed[:1]
-        for token in usual_first:
-            after = automaton.advance(state, token)
-            if after not in found:
-                found.add(after)
-                todo.append((after, text + bytes([token])))
-        assert len(found) < 20_000
-    raise AssertionError(f"a dead end after {text!r}")
+    return (text + random.choice(shortest_ends(automaton, [state])[0])).decode()
+
+
+def shortest_ends(automaton: Any, states: list[int]) -> list[list[bytes]]:
+    """The shortest ways to finish each state, one for each way to read the text before it; they are looked for without limits."""
+    engine = automaton._engine
+    with engine.lock:
+        completions = Completions(engine)
+        return [completions.of(state) for state in states]
+
+
+def reached(automaton: Any, n: int) -> dict[int, bytes]:
+    """The first states, breadth first over all bytes, and a text that leads to each."""
+    texts = {automaton.initial: b""}
+    for state in (todo := [automaton.initial]):  # grows
+        for first, _, target in byte_ranges(automaton, state):
+            if target not in texts and len(texts) < n:
+                texts[target] = texts[state] + bytes([first])
+                todo.append(target)
+    return texts
 
 
 def mutated(text: str, letters: str, random: Random) -> str:
@@ -218,6 +242,15 @@ def test_the_texts_are_those_that_lark_parses(grammar: str, letters: str, seeds:
     expected = {text: by_lark(parser, text) for text in some_texts(automaton, letters, seeds, Random(0))}
     assert {text: automaton.accepts(text) for text in expected} == expected
     assert set(expected.values()) == {False, True}
+
+
+@pytest.mark.parametrize(("grammar", "letters", "seeds"), [row[1:] for row in LOOKING], ids=[row[0] for row in LOOKING])
+def test_terminals_may_look_at_what_follows(grammar: str, letters: str, seeds: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lark.lexer.has_interegular", False)  # it checks the terminals, and fails here
+    test_the_texts_are_those_that_lark_parses(grammar, letters, seeds, {"parser": "earley", "lexer": "basic"})
+    for meaning in ({"lexer": "dynamic"}, {"parser": "lalr"}):
+        with pytest.raises(sg.StructgenError, match="a lookahead"):
+            sg.lark(grammar, **meaning)
 
 
 def random_pattern(random: Random, depth: int) -> str:
@@ -297,10 +330,10 @@ def right_texts(automaton: Any, random: Random) -> list[str]:
     return found
 
 
-def random_language(random: Random) -> str:
+def random_language(random: Random, terminals: Sequence[str] = TERMINALS, pieces: Sequence[str] = PIECES) -> str:
     """Pieces of programming languages: operators that begin others, numbers, keywords among names, strings, comments."""
-    terminals = dict((line[0], line) for line in random.sample(TERMINALS, random.choice((1, 2, 3))))
-    symbols = [*terminals, *random.sample(LITERALS, random.choice((2, 3, 4, 5))), "x", "y", "x", "y"]
+    named = dict((line[0], line) for line in random.sample(terminals, random.choice((1, 2, 3))))
+    symbols = [*named, *random.sample(LITERALS, random.choice((2, 3, 4, 5))), "x", "y", "x", "y"]
 
     def expansion(depth: int) -> str:
         kind = random.randrange(7) if depth else 0
@@ -315,16 +348,32 @@ def random_language(random: Random) -> str:
         ways = [expansion(2) for _ in range(random.choice((1, 2, 3)))]
         lines.append(f"{rule}: " + " | ".join(ways) + random.choice(["", "", "", " |"]))
     lines += random.choice([[], [], [f"unused: {expansion(1)} unused |"]])  # Lark keeps its terminals, for it uses itself
-    pieces = random.sample(PIECES, random.choice((0, 1, 1, 2, 2)))
-    return "\n".join([*lines, *terminals.values(), *(f"%ignore {piece}" for piece in pieces)])
+    ignored = random.sample(pieces, random.choice((0, 1, 1, 2, 2)))
+    return "\n".join([*lines, *named.values(), *(f"%ignore {piece}" for piece in ignored)])
 
 
-def test_random_languages() -> None:
+LOOKING_TERMINALS = [
+    "A: /[ab]+(?![ab])/", "A: /[ab]+(?!\\w)/", "A: /a(?=b)/", "A: /a\\b/", "A: /ab?(?! *b)/", "A: /a+$/", "A: /a(?=b|$)|ab/",
+    "A: /a*?(?=b)b|a/", "A.2: /a(?=bb)/", "B: /0(?![1e])/", "B: /[01]+(?=e|\\.)|1/", "B: /1(?=.*0)/", "B: /(?=1e?)[^ ]/",
+    "B: /1(?!(?=e)e1)/", "B: /1(?=(0|1)*e)/s", 'C: /"(?!"").*?"/', 'C: /"""(?:.|\\n)*?"""/', "C: /a(?!b(?!a))/", "C: /(?:(?=a)|b)a/",
+    "D: /(?!ab)[a-z]+/", "D: /(?:a(?=[^b])|b)+/", "D: /[ab]++/", "D: /(?:a|b(?!a))*e/", 'D: "a" /(?=b)/ | "b"', "D: /b(?=a)|b(?=b)/",
+]  # fmt: skip
+LOOKING_PIECES = ["/ (?! )/", "/ +(?=[^a])/", "/#.*?(?=a|$)/", "/b(?=a)/", "/a(?!b)/", "/--(?=a).*/"]
+
+
+def random_looking_language(random: Random) -> str:
+    """The same with lookaheads at the ends, the beginnings and inside of terminals."""
+    return random_language(random, [*LOOKING_TERMINALS, *random.sample(TERMINALS, 4)], [*LOOKING_PIECES, *random.sample(PIECES, 3)])
+
+
+@pytest.mark.parametrize("make", [random_language, random_looking_language])
+def test_random_languages(make: Callable[[Random], str], monkeypatch: pytest.MonkeyPatch) -> None:
     """The basic lexer: texts along the masks, the same without spaces and with mistakes, and short ones."""
+    monkeypatch.setattr("lark.lexer.has_interegular", False)  # it checks terminals, and fails for lookaheads
     random = Random(7)
     n_right = n_wrong = 0
     for _ in range(70):
-        grammar = random_language(random)
+        grammar = make(random)
         try:
             parser = Lark(grammar, parser="earley", lexer="basic")
         except LarkError:
@@ -345,6 +394,35 @@ def test_random_languages() -> None:
         n_right += sum(expected.values())
         n_wrong += len(expected) - sum(expected.values())
     assert min(n_right, n_wrong) > 150
+
+
+@pytest.mark.parametrize(
+    ("make", "meaning"),
+    [
+        *((make, {"lexer": "basic"}) for make in (random_language, random_looking_language)),
+        *((make, meaning) for make in (random_grammar, random_lalr_grammar) for meaning in MEANINGS),
+    ],
+)
+def test_whatever_is_begun_can_be_finished(make: Callable[[Random], str], meaning: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No dead ends: from all of the first states a text leads to an end, and Lark reads the whole."""
+    monkeypatch.setattr("lark.lexer.has_interegular", False)
+    random = Random(3)
+    n_states = 0
+    for _ in range(25):
+        grammar = make(random)
+        try:
+            parser = Lark(grammar, **{"parser": "earley", **meaning})
+            automaton = byte_automaton(sg.lark(grammar, **meaning))
+        except (LarkError, sg.UnsatisfiableSchema):
+            continue
+        texts = reached(automaton, 150)
+        whole = []
+        for state, ends in zip(texts, shortest_ends(automaton, list(texts)), strict=True):
+            assert ends and all(automaton.is_accepting(automaton.advance_bytes(state, end)) for end in ends), (grammar, texts[state])
+            whole.append(texts[state] + ends[0])
+        assert all(by_lark(parser, text.decode()) for text in random.sample(whole, min(len(whole), 12)) if len(text) < 60), grammar
+        n_states += len(texts)
+    assert n_states > 150
 
 
 @pytest.mark.parametrize("meaning", MEANINGS, ids=NAMES)
@@ -407,6 +485,22 @@ REFUSED = [
     ("%import common.NOPE\nstart: NOPE", 1, 16, "'NOPE' used but not defined"),
     ('start: "a"\n// \ud800', 2, 4, "a lone surrogate"),
 ]
+
+
+REFUSED_BY_BASIC = [
+    ("start: A\nA: /^a/", 2, 1, "a lookbehind"),
+    ('start: "x" A\nA: /(?<!x)y/', 2, 1, "a lookbehind"),
+    ('start: B\nB: "b"? /\\ba/', 2, 1, "a lookbehind"),
+    ("start: B A\nB: /b/\nA: /a(?=b(?<=ab))/", 3, 1, "inside a lookahead"),
+    ("start: A\nA: /(?=a)/", 2, 1, "may be empty"),
+]
+
+
+@pytest.mark.parametrize(("grammar", "line", "column", "message"), REFUSED_BY_BASIC)
+def test_errors_of_the_basic_lexer_say_where(grammar: str, line: int, column: int, message: str) -> None:
+    with pytest.raises(sg.GrammarSyntaxError, match=re.escape(message)) as error:
+        parse_lark(grammar, lexer="basic")
+    assert (error.value.line, error.value.column) == (line, column)
 
 
 @pytest.mark.parametrize(("grammar", "line", "column", "message"), REFUSED)
