@@ -87,9 +87,8 @@ def generate(arguments: argparse.Namespace) -> int:
 
         torch.manual_seed(arguments.seed)
     sampling = {"temperature": arguments.temperature} if arguments.temperature else {"do_sample": False}
-    stream = generator.stream(
-        _prompt(arguments, text, constraint, tokenizer), constraint, max_new_tokens=arguments.max_new_tokens, **sampling
-    )
+    budget = {"max_new_tokens": arguments.max_new_tokens, "finish": arguments.finish}
+    stream = generator.stream(_prompt(arguments, text, constraint, tokenizer), constraint, **budget, **sampling)
     try:
         _print_answer(stream, constraint, arguments)
     finally:
@@ -255,6 +254,7 @@ def _add_generate_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--raw", action="store_true", help="TEXT is the whole prompt: add no instruction and no chat template")
     parser.add_argument("--stream", action="store_true", help="print the output as it is generated")
     parser.add_argument("--max-new-tokens", type=_positive, default=512, metavar="N", help="give up after N tokens (default: 512)")
+    parser.add_argument("--finish", action="store_true", help="allow only what can still be finished within these tokens")
     parser.add_argument(
         "--temperature", type=_temperature, default=0.0, metavar="T", help="sample with this temperature (default: 0, take the likeliest)"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import resource
 import subprocess
 import sys
@@ -103,6 +104,14 @@ def test_exit_code_1_if_the_output_is_incomplete(run):
     assert code == 1 and out == "" and "max_new_tokens" in err
     code, out, err = run(*GENERATE, "--max-new-tokens", "3", "--stream", "Ada")
     assert code == 1 and out.startswith("{")
+
+
+def test_finish_leaves_no_output_incomplete(run):
+    code, out, err = run(*GENERATE, "--max-new-tokens", "1", "--finish", "Ada")
+    assert code != 0 and out == "" and "the shortest takes" in err
+    least = re.search(r"the shortest takes (\d+)", err)[1]
+    code, out, _ = run(*GENERATE, "--max-new-tokens", least, "--finish", "Ada")
+    assert code == 0 and isinstance(json.loads(out), dict)
 
 
 @pytest.mark.parametrize(
