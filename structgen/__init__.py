@@ -25,7 +25,7 @@ from structgen.errors import (
 )
 
 if TYPE_CHECKING:
-    from structgen import sampling
+    from structgen import sampling, speculative
     from structgen.automata.counting import Words
     from structgen.automaton import TokenAutomaton
     from structgen.compiler import compile
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from structgen.grammars.constraint import Constraint, choice, ebnf, forbid, gbnf, literal, regex, repeat, token
     from structgen.grammars.library import grammar
     from structgen.grammars.sql import sql
+    from structgen.grammars.substring import substring_of
     from structgen.grammars.tagged import Tag, marker, tagged, until
     from structgen.grammars.xml import xml
     from structgen.lattice import Lattice
@@ -84,7 +85,9 @@ __all__ = [
     "regex",
     "repeat",
     "sampling",
+    "speculative",
     "sql",
+    "substring_of",
     "tagged",
     "token",
     "tool_calls",
@@ -104,6 +107,7 @@ _HOMES = {
     "structgen.grammars.library": ("grammar",),
     "structgen.lattice": ("Lattice",),
     "structgen.grammars.sql": ("sql",),
+    "structgen.grammars.substring": ("substring_of",),
     "structgen.grammars.tagged": ("Tag", "marker", "tagged", "until"),
     "structgen.processor": ("LogitsProcessor",),
     "structgen.sampling.constraints": ("potential",),
@@ -117,8 +121,8 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
-    if name == "sampling":
-        return import_module("structgen.sampling")
+    if name in ("sampling", "speculative"):
+        return import_module(f"structgen.{name}")
     if name not in _HOME_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = globals()[name] = getattr(import_module(_HOME_OF[name]), name)

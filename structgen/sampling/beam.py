@@ -5,7 +5,8 @@ all extensions of the live prefixes the best by rank are taken: an end among the
 best that do not end live on. This is the rule of transformers with ``early_stopping="never"``.
 
 Diverse beams divide the width among groups, which take their step one after the other; a group subtracts ``diversity`` times the number of
-earlier extensions of this step by the same token (Hamming) when it compares, after the mask. Scores themselves stay log P.
+earlier extensions of this step by the same token (Hamming) when it compares, after the mask. Scores themselves stay log P; a group that
+cannot improve any more takes no further steps.
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ class _Group:
 
     def score(self, prefix: Prefix) -> float:
         """Of a complete text."""
-        return float(prefix.log_prob) / (len(prefix.tokens) + 1) ** self._length_penalty
+        return float(float(prefix.log_prob) / (len(prefix.tokens) + 1) ** self._length_penalty)
 
     def advance(self, expansions: dict[Tokens, Expansion], penalty: Any) -> list[int]:
         """One token further; the tokens taken. ``penalty`` [V] is subtracted from the scores of this comparison."""
@@ -107,4 +108,4 @@ class _Group:
             return True
         length = self._target.max_tokens if self._length_penalty > 0 else len(live[0].tokens)
         best = max(float(prefix.log_prob) for prefix in live) / (length + 1) ** self._length_penalty
-        return best > self.score(self.finished[-1])
+        return bool(best > self.score(self.finished[-1]))

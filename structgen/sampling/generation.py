@@ -39,7 +39,7 @@ def sample(
         raise StructgenError(f"strategy={strategy!r} is not available yet: take one of structgen.sampling, such as CARS(n=8)")
     generator = Generator(model, tokenizer, eos_token_id=eos_token_id)
     constraint = spec if isinstance(spec, (Potential, Conjunction, TokenAutomaton)) else generator.automaton(spec)
-    lm = TransformersModel(model, generator._encode(prompt), generator._stop_set({}), temperature=temperature)
+    lm = TransformersModel(model, generator._encode(prompt), generator._stop_set({}), temperature=temperature, encode=generator._encode)
     target = Target(lm, constraint, generator.vocab, max_new_tokens)
     with _Bar() if progress else _NoBar() as report:
         return strategy(target, Seeded(seed), report)

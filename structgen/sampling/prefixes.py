@@ -8,7 +8,6 @@ prefix that comes to a dead end there is dropped.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -44,6 +43,14 @@ class Prefix:
     def is_dead(self) -> bool:
         return bool(self.log_prob == -np.inf)
 
+    def then(self, token: int, state: State, log_p: Any, log_q: Any = 0.0) -> Prefix:
+        """With one more token, of log probability ``log_p`` under the model, which the strategy drew with ``log_q``."""
+        return Prefix(state, (*self.tokens, token), self.log_prob + log_p, self.log_strategy + log_q)
+
+    def ended(self, log_p: Any, log_q: Any = 0.0) -> Prefix:
+        """With the end symbol."""
+        return replace(self, log_prob=self.log_prob + log_p, log_strategy=self.log_strategy + log_q, done=True)
+
     def sample(self, log_weight: Any = 0.0) -> Sample:
         return Sample(self.tokens, self.log_prob, log_weight, self.log_strategy)
 
@@ -63,10 +70,10 @@ class Expansion:
         return restrict(self.log_p, self.ok.mask())
 
     def grow(self, token: int, log_q: Any = 0.0) -> Prefix:
-        """The prefix with an allowed token, which the strategy drew with log probability ``log_q``."""
-        before, ends = self.prefix, token == self.target.eos
-        tokens = before.tokens if ends else (*before.tokens, token)
-        return Prefix(self.ok.after(token), tokens, before.log_prob + self.log_p[token], before.log_strategy + log_q, ends)
+        """The prefix with an allowed token or the end symbol, which the strategy drew with log probability ``log_q``."""
+        if token == self.target.eos:
+            return self.prefix.ended(self.log_p[token], log_q)
+        return self.prefix.then(token, self.ok.after(token), self.log_p[token], log_q)
 
 
 def expand(target: Target, prefixes: Sequence[Prefix]) -> dict[Tokens, Expansion]:
@@ -77,13 +84,13 @@ def expand(target: Target, prefixes: Sequence[Prefix]) -> dict[Tokens, Expansion
     return {p.tokens: Expansion(p, target, ok, row) for p, ok, row in zip(alive.values(), checkers, rows, strict=True)}
 
 
-def draw(expansion: Expansion, prefix: Prefix, log_q: Any, choose: Choose) -> Prefix:
-    """``prefix``, one of those expanded so, with a token drawn by ``log_q`` (normalised); dead if that has no mass."""
-    if logsumexp(log_q) == -np.inf:
-        return replace(prefix, log_prob=-np.inf, done=True)
+def draw(expansion: Expansion, log_q: Any, choose: Choose) -> Prefix:
+    """The prefix with a token drawn by ``log_q`` (normalised); dead if that has no mass."""
     possible = np.flatnonzero(log_q > -np.inf)
+    if not len(possible):
+        return replace(expansion.prefix, log_prob=-np.inf, done=True)
     token = int(possible[choose(log_q[possible])])
-    return replace(expansion, prefix=prefix).grow(token, log_q[token])
+    return expansion.grow(token, log_q[token])
 
 
 def normalised(log_weights: Any) -> Any:
@@ -92,8 +99,10 @@ def normalised(log_weights: Any) -> Any:
     return log_weights if log_mass == -np.inf else log_weights - log_mass
 
 
-class _Finishing(Target):
-    """Made by `finishing` only."""
+class _FinishingTarget(Target):
+    def __init__(self, target: Target) -> None:
+        vars(self).update(vars(target))
+        self.constraint = _limited(target.constraint, target.max_tokens)
 
 
 def finishing(target: Target) -> Target:
@@ -101,12 +110,7 @@ def finishing(target: Target) -> Target:
 
     Raises `UnsatisfiableSchema` if no text is so short.
     """
-    if isinstance(target, _Finishing) or target.max_tokens == 0:
-        return target
-    found = copy(target)
-    found.__class__ = _Finishing
-    found.constraint = _limited(target.constraint, target.max_tokens)
-    return found
+    return target if isinstance(target, _FinishingTarget) or target.max_tokens == 0 else _FinishingTarget(target)
 
 
 def _limited(constraint: TokenConstraint, max_tokens: int) -> TokenConstraint:

@@ -47,7 +47,7 @@ class Stepwise:
         while not all(prefix.done for prefix in prefixes):
             found = expand(target, prefixes)
             laws = dict(zip(found, map(self._law, rule(list(found.values()))), strict=True))
-            prefixes = [p if p.done else draw(found[p.tokens], p, laws[p.tokens], choose) for p in prefixes]
+            prefixes = [p if p.done else draw(found[p.tokens], laws[p.tokens], choose) for p in prefixes]
             progress(sum(prefix.done for prefix in prefixes), self.n)
         return completed(run, prefixes, self.n)
 
@@ -75,9 +75,7 @@ class Ancestral(Stepwise):
     the most probable as have this mass together; ``min_p``: at least this share of the most probable one's probability.
     """
 
-    def __init__(
-        self, n: int = 1, *, temperature: float = 1.0, top_k: int | None = None, top_p: float = 1.0, min_p: float = 0.0
-    ) -> None:
+    def __init__(self, n: int = 1, *, temperature: float = 1.0, top_k: int | None = None, top_p: float = 1.0, min_p: float = 0.0) -> None:
         super().__init__(n)
         if not 0 < temperature < np.inf:
             raise StructgenError(f"sampling needs a temperature above 0, found {temperature}; for the most probable token take Greedy()")
@@ -96,5 +94,5 @@ def completed(run: Run, prefixes: list[Prefix], draws: int) -> Samples:
     """The texts that were completed; raises `SamplingFailed` if there are none."""
     samples = run.samples([prefix.sample() for prefix in prefixes if not prefix.is_dead], draws)
     if not len(samples):
-        raise SamplingFailed("every text came to a dead end, which this constraint does not show in advance; raise max_tokens or n", samples)
+        raise SamplingFailed("every text came to a dead end, which this constraint does not foresee; raise max_tokens or n", samples)
     return samples

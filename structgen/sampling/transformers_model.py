@@ -10,7 +10,7 @@ Caches that cannot be cropped (sliding windows, recurrent layers) are computed a
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,13 +30,21 @@ class TransformersModel:
     """The continuations of a prompt (token ids, at least one). The stop tokens are one end symbol ``eos``, the smallest of them, with the
     sum of their probabilities. ``temperature`` belongs to the distribution: it is that of the logits divided by it.
 
-    Not to be shared between threads: the cache is that of one run.
+    ``encode``: how `beside` reads prompts that are not token ids. Not to be shared between threads: the cache is that of one run.
     """
 
-    def __init__(self, model: Any, prompt: Sequence[int], stop_token_ids: Iterable[int], *, temperature: float = 1.0) -> None:
+    def __init__(
+        self,
+        model: Any,
+        prompt: Sequence[int],
+        stop_token_ids: Iterable[int],
+        *,
+        temperature: float = 1.0,
+        encode: Callable[[Any], Sequence[int]] | None = None,
+    ) -> None:
         if not temperature > 0:
             raise StructgenError(f"sampling needs a temperature above 0, found {temperature}")
-        self._model, self._prompt, self._temperature = model, list(prompt), temperature
+        self._model, self._prompt, self._temperature, self._encode = model, list(prompt), temperature, encode
         self._cache: Any = None
         self._last_only = {"logits_to_keep": 1} if "logits_to_keep" in inspect.signature(model.forward).parameters else {}
         self._root = self._begin()
@@ -52,6 +60,18 @@ class TransformersModel:
         rows = iter(self._logits(pending)) if pending else iter(())
         logits = torch.stack([next(rows) if prefix else self._root for prefix in prefixes])
         return self._normalised(logits)
+
+    def beside(self, model: Any = None, prompt: Any = None) -> TransformersModel:
+        """The same by another model for the same tokenizer, or after another prompt (text, messages or token ids), or both."""
+        if prompt is None:
+            prompt = self._prompt
+        elif not prompt or not all(isinstance(token, int) for token in prompt):
+            if self._encode is None:
+                raise StructgenError("this model came without a tokenizer: give the other prompt as token ids")
+            prompt = self._encode(prompt)
+        return TransformersModel(
+            self._model if model is None else model, prompt, self._stops, temperature=self._temperature, encode=self._encode
+        )
 
     def _normalised(self, logits: torch.Tensor) -> LogWeights:
         logits = (logits.cpu() if logits.device.type == "mps" else logits).double() / self._temperature

@@ -20,7 +20,9 @@ def kept(log_p: Any, top_k: int | None, top_p: float, min_p: float) -> npt.NDArr
     """
     log_p = np.asarray(log_p, np.float64)
     if top_k is None and top_p == 1:
-        return np.greater_equal(log_p, log_p.max() + np.log(min_p)) if min_p else np.isfinite(log_p)
+        least = log_p.max() + np.log(min_p) if min_p else -np.inf
+        found: npt.NDArray[np.bool_] = np.isfinite(log_p) & (log_p >= least)
+        return found
     order = np.argsort(-log_p, kind="stable")
     order = order[np.isfinite(log_p[order])][:top_k]
     if top_p < 1 and len(order):
