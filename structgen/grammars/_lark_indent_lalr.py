@@ -41,14 +41,15 @@ class StrictTables(BoundedTables):
 def check_contexts(parser: Any, basic: TokenScanner) -> None:
     """Refuse a `lark.Lark` whose contextual lexer does not read the same as the basic lexer."""
     lexers = parser.parser.lexer.lexer.lexers
+    found: set[str] = set()
     for lexer in {id(lexer): lexer for lexer in lexers.values()}.values():
-        own = TokenScanner(lexer, ahead=True)
         usable = {IGNORED, *(terminal.name for terminal in lexer.terminals)}
-        for name in _in_the_way(own, basic, usable):
-            raise StructgenError(
-                f"terminal {name} stands in the way of others where the parser cannot use it, which the contextual lexer "
-                f"of parser='lalr' changes; {INSTEAD}"
-            )
+        found.update(_in_the_way(TokenScanner(lexer, ahead=True), basic, usable))
+    if found:
+        raise StructgenError(
+            f"where the parser cannot use them, the contextual lexer of parser='lalr' does not look for terminals that the basic lexer "
+            f"finds there ({', '.join(sorted(found)):.100}); {INSTEAD}"
+        )
 
 
 def _in_the_way(own: TokenScanner, basic: TokenScanner, usable: set[str]) -> Iterator[str]:

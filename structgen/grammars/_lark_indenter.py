@@ -53,6 +53,8 @@ def indentation(postlex: Any, max_column: Any) -> Indentation:
         raise StructgenError(f"max_column is a number from 1 to {GREATEST_COLUMN}, found {max_column!r:.100}")
     if type(postlex.tab_len) is not int or not 1 <= postlex.tab_len <= MAX_TAB:
         raise StructgenError(f"postlex: tab_len is a number from 1 to {MAX_TAB}, found {postlex.tab_len!r:.100}")
+    if isinstance(postlex.OPEN_PAREN_types, str) or isinstance(postlex.CLOSE_PAREN_types, str):
+        raise StructgenError("postlex: OPEN_PAREN_types and CLOSE_PAREN_types are lists of names, found a text")
     opening, closing = frozenset(postlex.OPEN_PAREN_types), frozenset(postlex.CLOSE_PAREN_types)
     lines = (postlex.NL_type, postlex.INDENT_type, postlex.DEDENT_type)
     if len({*lines}) < 3 or {*lines} & (opening | closing):
@@ -103,8 +105,11 @@ class _Lines:
 
     def closure(self, holds: Any, known: set[ir.Rule]) -> set[ir.Rule]:
         """The rules whose bodies have a property that depends on the rules in them."""
-        while more := {rule for rule, body in self.rules.items() if rule not in known and holds(body, known)}:
-            known |= more
+        size = -1
+        while size != (size := len(known)):
+            for rule, body in reversed(self.rules.items()):  # what a rule mentions is found behind it, mostly
+                if rule not in known and holds(body, known):
+                    known.add(rule)
         return known
 
     def name(self, expr: ir.Expr) -> str | None:

@@ -161,7 +161,7 @@ def lark(text: str, start: str = "start", **options: Any) -> Constraint:
     As ``Lark(text, parser="earley", lexer="dynamic_complete")`` does: terminals may match any split of the text. (Lark's default
     is ``lexer="dynamic"``, where each terminal takes its longest match only.) For programming languages use ``lexer="basic"``, which
     cuts a text into tokens before it is parsed. Options: ``parser`` ("earley" or "lalr"), ``lexer``, and ``import_paths``, the folders
-    that ``%import`` may read besides the grammars that come with Lark.
+    that ``%import`` may read besides the grammars that come with Lark; ``postlex``, an `Indenter`, and ``max_column`` for its blocks.
     """
     from structgen.grammars.lark_grammar import parse_lark
 
