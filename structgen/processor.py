@@ -25,6 +25,7 @@ from transformers import LogitsProcessor as _LogitsProcessor
 
 from structgen._token_sources import eos_ids
 from structgen.errors import StructgenError, VocabularyError
+from structgen.gpu.resident import ResidentMasks
 from structgen.masking import Words, keep_allowed, pack_tokens
 from structgen.vocabulary import Vocabulary
 
@@ -37,6 +38,7 @@ DEAD = -1  # outside the language
 FINISHED = -2  # past a stop token that was allowed
 FREE = -3  # a row without a constraint
 INTEGERS = frozenset({torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64})
+COMPOSED_ROWS = 1 << 12  # masks with stop tokens remembered
 SEEN_PREFIXES = 1 << 16  # prefixes remembered, the least recently used forgotten first
 
 Tokens = npt.NDArray[np.int64]
@@ -91,6 +93,8 @@ class LogitsProcessor(_LogitsProcessor):
         self._text_words = ~pack_tokens(self._stops | _vocabulary_stops(self._automata))
         self._padding = self._stops | _pad_tokens(generation_config) | _pad_tokens(tokenizer)
         self._generation: _Generation | None = None
+        self._composed: dict[tuple[int, bool], tuple[Words | None, Words]] = {}  # the mask is kept, so that its id is not reused
+        self._resident = ResidentMasks()
 
     @property
     def stop_token_ids(self) -> list[int]:
@@ -123,6 +127,8 @@ class LogitsProcessor(_LogitsProcessor):
             if all(state == DEAD for state in states):
                 return scores  # a draft model with a smaller vocabulary of its own
             raise VocabularyError(f"none of the stop tokens {self.stop_token_ids} is among the model's {scores.shape[-1]} logits")
+        if self._resident.serves(scores):
+            return self._resident.keep_allowed(scores, self._rows(states))
         return keep_allowed(scores, self._allowed(states, scores.shape[-1]))
 
     def _check_rows(self, input_ids: Any) -> None:
@@ -135,20 +141,40 @@ class LogitsProcessor(_LogitsProcessor):
     def _allowed(self, states: list[int], width: int) -> Words:
         """The packed mask of each row, stop tokens included."""
         allowed = np.zeros((len(states), -(-width // 32)), np.uint32)
-        stops = min(len(self._stop_words), allowed.shape[1])
-        for i, (row, state) in enumerate(zip(allowed, states, strict=True)):
-            automaton = self._automata[i * len(self._automata) // len(states)]
-            ends = state < 0
-            if state == FREE or automaton is None:
+        for row, words in zip(allowed, self._rows(states), strict=True):
+            if words is None:
                 row[:] = 0xFFFFFFFF
-            elif not ends:
-                mask = automaton.mask(state)
-                row[: len(mask)] = mask[: len(row)]
-                row[: len(self._text_words)] &= self._text_words[: len(row)]
-                ends = automaton.is_accepting(state)
-            if ends:
-                row[:stops] |= self._stop_words[:stops]
+            else:
+                row[: len(words)] = words[: len(row)]
         return allowed
+
+    def _rows(self, states: list[int]) -> list[Words | None]:
+        """The mask of each row as the one read-only array of its content, stop tokens included; None if it is free."""
+        n = len(self._automata)
+        return [self._row(self._automata[i * n // len(states)], state) for i, state in enumerate(states)]
+
+    def _row(self, automaton: TokenAutomaton | None, state: int) -> Words | None:
+        if state == FREE or automaton is None:
+            return None
+        mask = None if state < 0 else automaton.mask(state)
+        ends = mask is None or automaton.is_accepting(state)
+        known = self._composed.get((id(mask), ends))
+        if known is None:
+            if len(self._composed) >= COMPOSED_ROWS:
+                self._composed.clear()
+            known = self._composed[id(mask), ends] = mask, self._compose(mask, ends)
+        return known[1]
+
+    def _compose(self, mask: Words | None, ends: bool) -> Words:
+        text = np.zeros(0, np.uint32) if mask is None else mask
+        row = np.zeros(max(len(text), len(self._stop_words)), np.uint32)
+        row[: len(text)] = text
+        texts = min(len(row), len(self._text_words))
+        row[:texts] &= self._text_words[:texts]
+        if ends:
+            row[: len(self._stop_words)] |= self._stop_words
+        row.flags.writeable = False
+        return row
 
     def _states(self, input_ids: torch.Tensor) -> list[int]:
         """The state of each row, by the rule above."""
