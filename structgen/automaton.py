@@ -33,6 +33,9 @@ class TokenAutomaton(Machine):
     A state is a plain int, -1 (``dead``) where no allowed text leads; ``initial`` is the state before the first token.
     """
 
+    max_tokens: int | None = None
+    """The limit of `limited`."""
+
     def __init__(
         self, engine: Engine, rows: MaskRows, constraint: Constraint, vocab: Vocabulary, parse: Callable[[str], Any] | None
     ) -> None:

@@ -28,7 +28,7 @@ def compile(constraint: Any, vocab: Any, *, max_tokens: int | None = None) -> To
     """Compile a constraint for a vocabulary.
 
     ``constraint``: a `Constraint`, a JSON Schema (dict, bool or JSON text), or a type (pydantic model, dataclass, TypedDict,
-    Enum, Literal, Union, function), or a `TokenAutomaton` for its constraint. ``vocab``: a `Vocabulary` or anything
+    Enum, Literal, Union, function), or a `TokenAutomaton` for its constraint and limit. ``vocab``: a `Vocabulary` or anything
     `Vocabulary.from_tokenizer` takes. ``max_tokens``: masks only allow what can still be finished within so many tokens, so
     that no output is cut in the middle (docs/max_tokens.md).
 
@@ -38,6 +38,8 @@ def compile(constraint: Any, vocab: Any, *, max_tokens: int | None = None) -> To
     vocabulary = vocab if isinstance(vocab, Vocabulary) else Vocabulary.from_tokenizer(vocab)
     engine, rows = _engine(vocabulary)
     automaton = TokenAutomaton(engine, rows, typed.constraint, vocabulary, typed.parse)
+    if max_tokens is None and isinstance(constraint, TokenAutomaton):
+        max_tokens = constraint.max_tokens
     return automaton if max_tokens is None else automaton.limited(max_tokens)
 
 

@@ -8,6 +8,7 @@ text, if any completion is (searched for breadth first). The end-of-sequence tok
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 from operator import index
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -16,10 +17,10 @@ import numpy as np
 from structgen.automata.machine import DEAD, FINISHED, MAX_SPELLED, MaskRow
 from structgen.automaton import TokenAutomaton
 from structgen.errors import LimitExceeded, StructgenError, UnsatisfiableSchema
+from structgen.explanation import Explanation
 
 if TYPE_CHECKING:
     from structgen.automata.completion import Choice
-    from structgen.explanation import Explanation
 
 __all__ = ["LimitedAutomaton"]
 
@@ -27,6 +28,8 @@ BITS = 24
 MAX_TOKENS = (1 << BITS) - 1
 MAX_SEARCHED = 20_000
 """States searched for the soonest end of an output."""
+MAX_NAMES = 100_000
+"""Names tried that are not taken."""
 MAX_PLANS = 10_000
 """States whose plans are remembered."""
 
@@ -43,7 +46,7 @@ class LimitedAutomaton(TokenAutomaton):
             raise StructgenError(f"max_tokens is a number of tokens from 1 to {MAX_TOKENS}, found {max_tokens!r:.100}")
         vars(self).update(vars(automaton))
         self._unlimited = automaton
-        self.max_tokens = max_tokens
+        self.max_tokens: int = max_tokens
         self._next, self._masks = {}, {}
         with self._engine.lock:
             self._plan: _Plan = _Texts(automaton) if self._engine.byte_complete else _Search(automaton)
@@ -139,7 +142,20 @@ class LimitedAutomaton(TokenAutomaton):
     def explain(self, state: int | str | bytes) -> Explanation:
         if isinstance(state, (str, bytes)):
             return self._unlimited.explain(state)
-        return super().explain(state)
+        return _Explanation(self, state)
+
+
+class _Explanation(Explanation):
+    """With what is refused for lack of tokens alone."""
+
+    _automaton: LimitedAutomaton
+
+    def why(self, token: int) -> str:
+        limited, inner = self._automaton, self._state >> BITS
+        found = super().why(token)
+        if self._state <= FINISHED or token in self.tokens or limited._unlimited.advance(inner, token) == DEAD:
+            return found
+        return f"{self._name(token)} is refused: with {limited.left(self._state)} tokens left, the output could not be finished after it"
 
 
 class _Plan(Protocol):
@@ -175,42 +191,105 @@ class _Texts:
     def least(self, state: int) -> int:
         if self._automaton.is_accepting(state):
             return 0
-        return min(self.n_tokens(text) for text in self._completions.of(state))
+        return min((self.n_tokens(text) for text in self._endings(state)), default=MAX_TOKENS + 1)
 
     def allowed(self, state: int, left: int) -> np.ndarray[Any, np.dtype[np.bool_]] | None:
         enough, choices = self._plans(state)
         if left > enough:
             return None
-        kept = np.zeros(self._automaton._engine.size, np.bool_)
+        size = self._automaton._engine.size
+        kept, possible = np.zeros(size, np.bool_), np.zeros(size, np.bool_)
+        possible[self._automaton.allowed(state)] = True
         for choice in choices:
-            if self._fits(choice.completion, left - 1 - choice.spare):
+            if self._fits(choice, left - 1):
                 kept[choice.tokens] = True
+        kept &= possible
         if not kept.any() and left:
-            for token in self._past_taken_name(state, left - 1):
-                kept[token] = True
+            kept[list(self._beginnings(state, left - 1))] = True
         return kept
 
     def _plans(self, state: int) -> tuple[int, list[Choice]]:
-        """What the tokens of a state leave to be done, and the most bytes and spare tokens that takes."""
+        """What the tokens of a state leave to be done, and the most bytes that takes."""
         if state not in self._choices:
             if len(self._choices) > MAX_PLANS:
                 self._choices.clear()
-            found = list(self._completions.choices(state))
+            try:
+                found = list(self._completions.choices(state))
+            except LimitExceeded:
+                found = list(self._one_by_one(state))
             self._choices[state] = max((len(c.completion) + c.spare for c in found), default=0), found
         return self._choices[state]
 
-    def _fits(self, text: bytes, left: int) -> bool:
-        return len(text) <= left or 0 <= self.n_tokens(text) <= left
+    def _one_by_one(self, state: int) -> Iterator[Choice]:
+        """The same by the states that tokens lead to, where there are too many ways to read them."""
+        from structgen.automata.completion import Choice
 
-    def _past_taken_name(self, state: int, left: int) -> Iterator[int]:
-        """Single bytes that go on with a name that is taken so far, and lead to an end in time."""
-        for token in map(int, self._automaton.allowed(state)):
-            if len(self._automaton.vocab.token_bytes(token)) == 1:
-                following = self._automaton.advance(state, token)
-                for text in self._completions.of(following):
-                    after = self._automaton.advance_bytes(following, text)
-                    if self._fits(text, left) and after != DEAD and self._automaton.is_accepting(after):
-                        yield token
+        after, starts, tokens = self._automaton.successors(state)
+        for following, a, b in zip(after.tolist(), starts[:-1], starts[1:], strict=True):
+            for text, named in self._completions.of(following):
+                yield Choice(tokens[a:b].astype(np.int32), text, self._completions.spare(following) if named else 0)
+
+    def _fits(self, choice: Choice, left: int) -> bool:
+        """Where letters may come in between, no tokens can be relied on but single bytes."""
+        n = len(choice.completion) + choice.spare
+        return n <= left or (not choice.spare and 0 <= self.n_tokens(choice.completion) <= left)
+
+    def _beginnings(self, state: int, left: int) -> Iterator[int]:
+        """The tokens that texts begin with that finish the output in time."""
+        longest = max(map(len, self._tokens))
+        for text in self._endings(state):
+            for n in range(1, min(len(text), longest) + 1):
+                if 0 <= self.n_tokens(text[n:]) <= left:
+                    yield from self._tokens.get(text[:n], ())
+
+    @cached_property
+    def _tokens(self) -> dict[bytes, list[int]]:
+        offsets, data = self._automaton.vocab.marked
+        found: dict[bytes, list[int]] = {}
+        for token in range(self._automaton.vocab.size):
+            found.setdefault(bytes(data[offsets[token] : offsets[token + 1]]), []).append(token)
+        return found
+
+    def _endings(self, state: int) -> Iterator[bytes]:
+        """Shortest completions, in which a name that is taken is made longer."""
+        for text, _ in self._completions.of(state):
+            at = self._stops(state, text)
+            if at == len(text):
+                yield text
+            else:
+                more = self._longer_name(self._after(state, text[:at]), text[at:])
+                if more is not None:
+                    yield text[:at] + more + text[at:]
+
+    def _longer_name(self, state: int, rest: bytes) -> bytes | None:
+        """Letters after which the rest can follow: breadth first, at most one more than names are taken."""
+        layer, tried = [(b"", state)], 0
+        while layer and tried < MAX_NAMES:
+            following = []
+            for added, at in layer:
+                for letter in b"abcdefghijklmnopqrstuvwxyz":
+                    after = self._automaton._engine.step(at, letter)
+                    if after == DEAD:
+                        continue
+                    if self._stops(after, rest) == len(rest):
+                        return added + bytes([letter])
+                    following.append((added + bytes([letter]), after))
+                    tried += 1
+            layer = following
+        return None
+
+    def _after(self, state: int, text: bytes) -> int:
+        for byte in text:
+            state = self._automaton._engine.step(state, byte)
+        return state
+
+    def _stops(self, state: int, text: bytes) -> int:
+        """How much of a text can follow."""
+        for n, byte in enumerate(text):
+            state = self._automaton._engine.step(state, byte)
+            if state == DEAD:
+                return n
+        return len(text)
 
 
 class _Search:

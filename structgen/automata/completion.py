@@ -29,7 +29,8 @@ from structgen.automata import _trie_kernels as T
 from structgen.automata.analysis import children
 from structgen.automata.chardfa import CharDfa
 from structgen.automata.engine import Engine
-from structgen.automata.ir import Expr, Item, Quoted, Unique
+from structgen.automata.ir import Choice as Either
+from structgen.automata.ir import Expr, Item, Quoted, Repeat, Seq, Unique
 from structgen.errors import LimitExceeded, StructgenError
 
 __all__ = ["Choice", "Completions"]
@@ -37,14 +38,14 @@ __all__ = ["Choice", "Completions"]
 MAX_INSTRUCTIONS = 1_000_000
 MAX_TEXT = 100_000
 """Bytes of a shortest completion."""
-MAX_STEPS = 20_000
+MAX_STEPS = 2_000
 """Places that the tokens of one state are followed to."""
 MAX_KEPT = 50_000_000
 """Tokens in all that places in walks are remembered for."""
 SPARE = 20
 """Letters that must be free to go on with behind a name that is taken."""
-SEPARATE = N.EXHAUSTIBLE | N.REQUIRED | N.ITEM | N.SCARCE
-"""Captures whose values may run out, or all of which must occur: what is shortest would depend on those used already."""
+SHORTEST_MEMBER = 4
+"""Bytes of a member of an object: quotes, colon and value."""
 
 Words = NDArray[np.int32]
 Node = tuple[int, int]
@@ -54,13 +55,21 @@ Frame = Any
 """Where to return to: a stack of the arena (int), or (D-state, whether a name ends there, Frame)."""
 
 
+class Ending(NamedTuple):
+    """A shortest completion."""
+
+    text: bytes
+    named: bool
+    """Whether it ends a name that may turn out to be taken."""
+
+
 class Choice(NamedTuple):
     """Tokens that leave the same to be done."""
 
     tokens: Words
     completion: bytes
     spare: int
-    """Tokens that may be needed besides, because a name may turn out to be taken."""
+    """How many letters may be needed besides, because a name may turn out to be taken; 0 if none can be."""
 
 
 class _Landing(NamedTuple):
@@ -78,9 +87,9 @@ class Completions:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._texts: dict[Node, bytes] = {}
-        self._of_d: dict[int, bytes] = {}
-        self._of_frame: dict[Frame, bytes] = {0: b""}
+        self._endings: dict[Node, Ending] = {}
+        self._of_d: dict[int, Ending] = {}
+        self._of_frame: dict[Frame, Ending] = {0: Ending(b"", False)}
         self._rests: dict[Node, bytes] = {}
         self._landings: dict[tuple[int, int], _Landing] = {}
         self._kept = 0
@@ -90,9 +99,24 @@ class Completions:
         """Let in a grammar. Raises `StructgenError` where what is shortest would depend on names or items used before."""
         _check_names(expr)
 
-    def of(self, state: int) -> list[bytes]:
-        """The shortest completion of each configuration of a state."""
-        return [self._of_state(d) + self._of_stack(stack) for d, _, stack in self._configs(state)]
+    def of(self, state: int) -> list[Ending]:
+        """The shortest completion of each configuration of a state, should no name in it be taken."""
+        return [_joined(self._of_state(d), self._of_stack(stack)) for d, _, stack in self._configs(state)]
+
+    def spare(self, state: int) -> int:
+        """How many letters, at most, make a name that is taken after a token from here one that is not."""
+        stacks = [stack for _, _, stack in self._configs(state)]
+        sets = [data for _, data, _ in self._configs(state)]
+        seen = set(stacks)
+        while stacks:
+            for node in filter(None, self._tops(stacks.pop())):
+                sets.append(self._item(node + P.K_DATA))
+                if (parent := self._item(node + P.K_PARENT)) not in seen:
+                    seen.add(parent)
+                    stacks.append(parent)
+        known = max(self._item(at + 1) >> 4 if at and self._item(at + 1) & 15 == A.KEYSET else 0 for at in (0, *sets))
+        longest = self._item(self._item(A.ROOT_TRIE) + T.T_DEPTH)
+        return 1 + (known + longest // SHORTEST_MEMBER) // SPARE
 
     def n_tokens(self, text: bytes) -> int:
         """How many tokens spell these bytes, at least."""
@@ -105,16 +129,17 @@ class Completions:
 
     def choices(self, state: int) -> Iterator[Choice]:
         """The tokens that a state allows (names that are taken left aside), by what they leave to be done. A token may come
-        several times, for several ways to read it."""
+        several times, for several ways to read it. Raises `LimitExceeded` where there are too many."""
         root = self._item(A.ROOT_TRIE)
+        spare = self.spare(state)
         todo: list[tuple[int, Frame, int, bool]] = [(d, stack, root, True) for d, _, stack in self._configs(state)]
         seen = set(todo)
         while todo:
             d, frame, trie, fresh = todo.pop()
             landing = self._land(trie, d)
-            spare = self._spare(frame)
             for end, tokens in landing.ends:
-                yield Choice(tokens, self._of_state(end) + self._of_frame_(frame), spare)
+                text, named = _joined(self._of_state(end), self._of_frame_(frame))
+                yield Choice(tokens, text, spare if named else 0)
             found = [
                 (self._engine.call(C.start_of, rule), (back, bool(capture & N.CAPTURE), frame), entering, True)
                 for rule, back, capture, entering in landing.calls
@@ -155,43 +180,40 @@ class Completions:
             return [(frame[0], frame[2])]
         return [(self._item(node + P.K_RETURN), self._item(node + P.K_PARENT)) for node in self._tops(frame) if node]
 
-    def _spare(self, frame: Frame) -> int:
-        """Tokens to keep besides while a name is read: each of the letters behind a taken name may give another taken one."""
-        if isinstance(frame, tuple):
-            return int(frame[1])
-        captured = [node for node in self._tops(frame) if node and self._item(node + P.K_CAPTURE)]
-        names = [self._item(node + P.K_DATA) for node in captured]
-        return max((1 + (self._item(data + 1) >> 4) // SPARE if data else 1 for data in names), default=0)
-
-    def _of_frame_(self, frame: Frame) -> bytes:
+    def _of_frame_(self, frame: Frame) -> Ending:
         if not isinstance(frame, tuple):
             return self._of_stack(frame)
-        return self._of_state(frame[0]) + self._of_frame_(frame[2])
+        return _joined(self._of_state(frame[0]), self._of_frame_(frame[2]), named=frame[1])
 
-    def _of_stack(self, stack: int) -> bytes:
+    def _of_stack(self, stack: int) -> Ending:
         """The shortest completion of what is below a rule: from the bottom up, without recursion."""
         todo = [stack]
         while todo:
             at = todo[-1]
-            ways = [(self._item(node + P.K_RETURN), self._item(node + P.K_PARENT)) if node else (0, 0) for node in self._tops(at)]
-            missing = [parent for _, parent in ways if parent not in self._of_frame]
+            nodes = self._tops(at)
+            missing = [parent for node in nodes if node and (parent := self._item(node + P.K_PARENT)) not in self._of_frame]
             if at not in self._of_frame and not missing:
-                texts = (self._of_state(back) + self._of_frame[parent] if back else b"" for back, parent in ways)
-                self._of_frame[at] = min(texts, key=shortlex)
+                self._of_frame[at] = min(map(self._of_node, nodes), key=shortlex)
             if missing:
                 todo += missing
             else:
                 todo.pop()
         return self._of_frame[stack]
 
-    def _of_state(self, d: int) -> bytes:
+    def _of_node(self, node: int) -> Ending:
+        if not node:
+            return self._of_frame[0]
+        named = bool(self._item(node + P.K_CAPTURE) & N.CAPTURE)
+        return _joined(self._of_state(self._item(node + P.K_RETURN)), self._of_frame[self._item(node + P.K_PARENT)], named=named)
+
+    def _of_state(self, d: int) -> Ending:
         """The shortest completion of a D-state, to the end of its rule."""
         if d not in self._of_d:
             first = d + K.D_KEY
             pairs = self._engine.arena[first : first + (self._item(d + 1) >> 4)].tolist()
             nodes = list(zip(pairs[::2], pairs[1::2], strict=True))
             self._solve(nodes)
-            self._of_d[d] = min((self._texts[node] for node in nodes if node in self._texts), key=shortlex)
+            self._of_d[d] = min((self._endings[node] for node in nodes if node in self._endings), key=shortlex)
         return self._of_d[d]
 
     # -- instructions -----------------------------------------------------------------------------------------------------------
@@ -199,18 +221,18 @@ class Completions:
     def _solve(self, wanted: Iterable[Node]) -> None:
         """Find the shortest completions of some instructions and of all that they lead to."""
         parents: dict[Node, list[Node]] = {}
-        ways: dict[Node, list[tuple[bytes, tuple[Node, ...]]]] = {}
-        heap: list[tuple[int, bytes, Node]] = []
+        ways: dict[Node, list[tuple[bytes, tuple[Node, ...], bool]]] = {}
+        heap: list[tuple[int, bytes, bool, Node]] = []
 
         def offer(node: Node) -> None:
-            for head, parts in ways[node]:
-                if all(part in self._texts for part in parts):
-                    text = b"".join([head, *(self._texts[part] for part in parts)])
-                    if len(text) > MAX_TEXT:
+            for head, parts, named in ways[node]:
+                if all(part in self._endings for part in parts):
+                    ending = _joined(Ending(head, named), *(self._endings[part] for part in parts))
+                    if len(ending.text) > MAX_TEXT:
                         raise LimitExceeded("bytes of a shortest completion", MAX_TEXT, "a grammar with max_tokens")
-                    heappush(heap, (len(text), text, node))
+                    heappush(heap, (*shortlex(ending), node))
 
-        todo = [node for node in wanted if node not in self._texts]
+        todo = [node for node in wanted if node not in self._endings]
         while todo:
             node = todo.pop()
             if node in ways:
@@ -218,46 +240,46 @@ class Completions:
             ways[node] = self._ways(node)
             if len(ways) > MAX_INSTRUCTIONS:
                 raise LimitExceeded("instructions", MAX_INSTRUCTIONS, "a grammar with max_tokens")
-            for _, parts in ways[node]:
+            for _, parts, _ in ways[node]:
                 for part in parts:
                     parents.setdefault(part, []).append(node)
-                    if part not in self._texts:
+                    if part not in self._endings:
                         todo.append(part)
         for node in ways:
             offer(node)
         while heap:
-            _, text, node = heappop(heap)
-            if node not in self._texts:
-                self._texts[node] = text
+            _, text, named, node = heappop(heap)
+            if node not in self._endings:
+                self._endings[node] = Ending(text, named)
                 for parent in parents.get(node, ()):
-                    if parent not in self._texts:
+                    if parent not in self._endings:
                         offer(parent)
 
-    def _ways(self, node: Node) -> list[tuple[bytes, tuple[Node, ...]]]:
-        """The ways to finish from an instruction: bytes, then completions of other instructions one after the other."""
+    def _ways(self, node: Node) -> list[tuple[bytes, tuple[Node, ...], bool]]:
+        """The ways to finish from an instruction: bytes, then completions of instructions one after the other; whether a name is read."""
         at, sub = node
         if sub == RULE:
-            return [(b"", ((self._item(at + K.R_CODE), self._item(at + K.R_SUB)),))]
+            return [(b"", ((self._item(at + K.R_CODE), self._item(at + K.R_SUB)),), False)]
         op, a, b, c = self._engine.arena[at : at + K.WIDTH].tolist()
         after = at + K.WIDTH
         if op == K.ACCEPT:
-            return [(b"", ())]
+            return [(b"", (), False)]
         if op == K.BYTE:
-            return [(bytes([a]), ((after, sub),))]
+            return [(bytes([a]), ((after, sub),), False)]
         if op == K.JUMP:
-            return [(b"", ((a, sub),))]
+            return [(b"", ((a, sub),), False)]
         if op == K.SPLIT:
-            return [(b"", ((a, sub),)), (b"", ((b, sub),))]
+            return [(b"", ((a, sub),), False), (b"", ((b, sub),), False)]
         if op == K.CALL:
             rest = (after, sub)
-            return [(b"", ((a, RULE), rest)), *([(b"", (rest,))] if b & N.NULLABLE else [])]
+            return [(b"", ((a, RULE), rest), bool(b & N.CAPTURE)), *([(b"", (rest,), False)] if b & N.NULLABLE else [])]
         if op in (K.LITERAL, K.STRING_OP):
-            return [(self._rest(at, sub), ((after, 0),))]
+            return [(self._rest(at, sub), ((after, 0),), False)]
         if op == K.COUNT_START:
-            return [*([(b"", ((a, 0),))] if b == 0 else []), *([(b"", ((after, 0),))] if c != 0 else [])]
+            return [*([(b"", ((a, 0),), False)] if b == 0 else []), *([(b"", ((after, 0),), False)] if c != 0 else [])]
         if op == K.COUNT_NEXT:
             n = sub + 1 if c >= 0 else min(sub + 1, b)
-            return [*([(b"", ((after, 0),))] if n >= b else []), *([(b"", ((a, n),))] if c < 0 or n < c else [])]
+            return [*([(b"", ((after, 0),), False)] if n >= b else []), *([(b"", ((a, n),), False)] if c < 0 or n < c else [])]
         return []
 
     def _rest(self, at: int, sub: int) -> bytes:
@@ -344,15 +366,22 @@ class Completions:
         return [(rule, back, capture) for rule, back, capture in triples.tolist()]
 
 
-def shortlex(text: bytes) -> tuple[int, bytes]:
-    return len(text), text
+def shortlex(ending: Ending) -> tuple[int, bytes, bool]:
+    return len(ending.text), ending.text, ending.named
+
+
+def _joined(*endings: Ending, named: bool = False) -> Ending:
+    return Ending(b"".join(ending.text for ending in endings), named or any(ending.named for ending in endings))
 
 
 def _check_names(root: Expr) -> None:
     """Refuse grammars in which names or items used before say what is shortest."""
     seen, todo = {id(root)}, [root]
+    members: dict[int, _Members] = {}
     while todo:
         expr = todo.pop()
+        if isinstance(expr, Unique):
+            _members(expr.body, members)
         if isinstance(expr, Item) or (isinstance(expr, Unique) and (expr.required or expr.min or expr.max is not None)):
             raise _not_known("distinct items, or names that are counted or required in any order")
         if isinstance(expr, Quoted) and expr.capture and (expr.max_length is not None or not _has_spare(expr.content)):
@@ -361,6 +390,31 @@ def _check_names(root: Expr) -> None:
             if id(child) not in seen:
                 seen.add(id(child))
                 todo.append(child)
+
+
+class _Members(NamedTuple):
+    """Whether there may be names in an expression, and must be."""
+
+    may: bool
+    must: bool
+
+
+def _members(expr: Expr, known: dict[int, _Members]) -> _Members:
+    """Refuse scopes in which a name must follow another one: both might be taken."""
+    if id(expr) not in known:
+        parts = [_members(part, known) for part in children(expr)] if isinstance(expr, (Seq, Either, Repeat)) else []
+        may, must = any(part.may for part in parts), [part.must for part in parts]
+        one_after_other = isinstance(expr, Seq) and any(b.must and any(a.may for a in parts[:i]) for i, b in enumerate(parts))
+        if one_after_other or (isinstance(expr, Repeat) and expr.min > 1 and must[0]):
+            raise _not_known("a least number of free names")
+        if isinstance(expr, Quoted):
+            found = _Members(expr.capture, expr.capture)
+        elif isinstance(expr, Repeat):
+            found = _Members(may, expr.min > 0 and must[0])
+        else:
+            found = _Members(may, any(must) if isinstance(expr, Seq) else bool(must) and all(must))
+        known[id(expr)] = found
+    return known[id(expr)]
 
 
 def _has_spare(dfa: CharDfa | None) -> bool:

@@ -86,13 +86,16 @@ def parse_lark(
     settings = None if postlex is None else indentation(postlex, max_column)
     if settings is not None:
         check_options(parser, lexer)
-    elif (parser, lexer or LEXERS.get(parser, [""])[0]) not in [(name, kind) for name, kinds in LEXERS.items() for kind in kinds]:
+    elif not isinstance(parser, str) or (parser, lexer or LEXERS.get(parser, [""])[0]) not in [
+        (name, kind) for name, kinds in LEXERS.items() for kind in kinds
+    ]:
         raise StructgenError(f"parser={parser!r} with lexer={lexer!r} is not supported; there are: {LEXERS}")
-    if isinstance(import_paths, (str, bytes)) or not isinstance(import_paths, Iterable):
+    folders = list(import_paths) if isinstance(import_paths, Iterable) and not isinstance(import_paths, (str, bytes)) else [None]
+    if not all(isinstance(folder, (str, Path)) for folder in folders):
         raise StructgenError(f"import_paths is a list of folders, found {import_paths!r:.100}")
     _check_encoding(text)
     try:
-        importer = _importer(text, import_paths)
+        importer = _importer(text, folders)
         lowering = _Lowering(text, _load(text, importer), start, longest=lexer == "dynamic", settings=settings)
         if settings is not None and parser == "lalr":
             lowering.check_expansions()
@@ -175,7 +178,7 @@ def _lalr_parser(text: str, start: str, importer: Importer, tables: Any = Bounde
         raise _wrong(text, error) from None
 
 
-def _importer(text: str, import_paths: Sequence[str | Path]) -> Importer:
+def _importer(text: str, import_paths: Iterable[Any]) -> Importer:
     """The one place where imports are read: the folders given, and the grammars inside the package lark."""
     folders = [Path(folder).resolve() for folder in import_paths]
 

@@ -32,7 +32,7 @@ PIECES = re.compile(r"'[^']+'|\w+|\S")
 def python_grammar(text: str, *, start: str = "file") -> Constraint:
     """The texts of a rule of a grammar in the notation of python.gram."""
     rules = _Reader(text).rules
-    if start not in rules:
+    if not isinstance(start, str) or start not in rules:
         raise StructgenError(f"there is no rule {start!r:.100} to start with; there are: {', '.join(rules)}")
     return Constraint(_Writer(rules).document(start))
 

@@ -28,6 +28,7 @@ from structgen.automata.chardfa import (
     strip_edges,
 )
 from structgen.automata.charset import ANY, intersect
+from structgen.errors import StructgenError
 
 from ._regex_escapes import Syntax
 from ._regex_parser import parse_regex
@@ -68,6 +69,10 @@ def search_language(pattern: str, *, max_states: int = MAX_STATES) -> tuple[Char
 
 def to_expr(pattern: str, *, syntax: Syntax = "python", flags: str | int = "") -> ir.Expr:
     """The texts that the pattern matches from beginning to end, as a grammar; ``flags`` as letters or as Python's `re` has them."""
+    if syntax not in ("python", "ecma"):
+        raise StructgenError(f"the syntax of a regular expression is 'python' or 'ecma', found {syntax!r:.100}")
+    if not isinstance(flags, (str, int)):
+        raise StructgenError(f"flags are letters or those of Python's re, found {flags!r:.100}")
     node = strip_edges(parse_regex(pattern, syntax=syntax, flags=flags if isinstance(flags, str) else _flag_letters(flags)))
     found = _expr(node)
     return ir.Regular(compile_regex(node)) if found is None else found

@@ -66,8 +66,9 @@ def xml(elements: Iterable[str] | Mapping[str, Iterable[str]], root: str | None 
     >>> [answers.accepts(text) for text in ('<answer lang="en">4 &lt; <b>5</b></answer>', "<answer></b>", "<b/>")]
     [True, False, False]
     """
-    if isinstance(elements, str):
-        raise StructgenError(f"expected a list of names, found the text {elements!r:.100}")
+    for names in (elements, *(elements.values() if isinstance(elements, Mapping) else ())):
+        if isinstance(names, (str, bytes)) or not isinstance(names, Iterable):
+            raise StructgenError(f"expected a list of names, found {names!r:.100}")
     attributes = {name: list(of) for name, of in elements.items()} if isinstance(elements, Mapping) else {name: [] for name in elements}
     for name in [*attributes, *(name for of in attributes.values() for name in of)]:
         if not isinstance(name, str) or not NAME.fullmatch(name):

@@ -203,9 +203,61 @@ def test_schemas(i: int) -> None:
         jsonschema.validate(json.loads(text), SCHEMAS[i])
 
 
+ONE: dict[str, Any] = {"const": 1}
+NAMED: list[dict[str, Any]] = [
+    {"additionalProperties": ONE},
+    {"properties": {"a": ONE, "aa": ONE}, "required": ["a"], "additionalProperties": ONE},
+    {"additionalProperties": ONE, "minProperties": 1},
+    {"additionalProperties": ONE, "maxProperties": 2},
+    {"additionalProperties": ONE, "propertyNames": {"pattern": "^[a-z]*$"}},
+    {"patternProperties": {"^a": ONE}, "additionalProperties": {"additionalProperties": ONE, "type": "object"}},
+]
+
+
+@pytest.mark.parametrize("schema", NAMED)
+def test_names_that_are_taken_are_no_dead_ends(schema: dict[str, Any]) -> None:
+    """All outputs in some letters, where tokens that cross the end of a name make an end cheap that is not free."""
+    tokens = [bytes([i]) for i in range(256)] + [b'":', b'":1', b'"}', b',"', b'{"', b'":"', b'"a', b"aa", b"1}", b'1,"', b'"":1']
+    vocabulary = sg.Vocabulary.from_bytes([*tokens, b""], eos_token_id=len(tokens))
+    automaton = sg.compile(sg.json_schema({"type": "object", **schema}, whitespace="compact"), vocabulary)
+    start = least(automaton)
+    assert start is not None
+    for extra in (0, 2, 5, 6, 8):
+        limited = automaton.limited(start + extra)
+        todo = [limited.initial]
+        seen = set(todo)
+        while todo and len(seen) < 1500:
+            state = todo.pop()
+            allowed = set(map(int, limited.allowed(state)))
+            assert allowed, limited.left(state)
+            for token in sorted(t for t in allowed if t < len(tokens) and set(tokens[t]) <= set(b'{}":,1a')):
+                if (after := limited.advance(state, token)) not in seen:
+                    seen.add(after)
+                    todo.append(after)
+
+
+def test_many_ways_to_read_a_token_are_no_error() -> None:
+    """SQL: an expression begins in very many ways."""
+    vocabulary, tokens, eos = crossing()
+    automaton = sg.compile(sg.grammar("sql"), vocabulary)
+    for seed in range(3):
+        check_walk_text(automaton, 8, tokens, eos, Random(seed))
+
+
+def check_walk_text(automaton: Any, n: int, tokens: list[bytes], eos: int, random: Random) -> None:
+    """A random output is finished in time."""
+    limited = automaton.limited(n)
+    state, text = limited.initial, b""
+    while (token := random.choice(limited.allowed(state).tolist())) != eos:
+        state, text = limited.advance(state, token), text + tokens[token]
+    assert automaton.accepts(text)
+
+
 @pytest.mark.parametrize(
     "schema",
     [
+        {"type": "object", "minProperties": 2},
+        {"type": "object", "properties": {"a": True}, "minProperties": 2},
         {"type": "array", "uniqueItems": True, "items": {"type": "integer"}, "minItems": 2},
         {"type": "object", "patternProperties": {"^a(bbbb)*$": True}, "additionalProperties": False, "minProperties": 2},
     ],
@@ -235,6 +287,16 @@ def test_states_texts_and_forced_tokens() -> None:
     one = sg.compile(sg.choice(["aab"]), few(), max_tokens=1)
     assert one.forced(one.initial) == [FEW.index(b"aab"), EOS]
     assert one.advance(one.advance(one.initial, FEW.index(b"aab")), EOS) == 0
+
+
+def test_compiling_again_keeps_the_limit_and_refusals_name_it() -> None:
+    limited = sg.compile(sg.choice(["ab", "aab", "bbbb"]), few(), max_tokens=3)
+    again = sg.compile(limited, few())
+    assert again.max_tokens == 3 and sg.compile(limited, few(), max_tokens=4).max_tokens == 4
+    b = FEW.index(b"b")
+    assert "with 3 tokens left, the output could not be finished" in limited.explain(limited.initial).why(b)
+    assert "here may follow a, not b" not in limited.explain(limited.initial).why(b)
+    assert limited.explain(limited.initial).why(FEW.index(b"a")).endswith("is allowed")
 
 
 def test_generate_never_cuts_the_output() -> None:

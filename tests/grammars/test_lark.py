@@ -510,6 +510,12 @@ def test_errors_say_where(grammar: str, line: int, column: int, message: str) ->
     assert (error.value.line, error.value.column) == (line, column)
 
 
+@pytest.mark.parametrize("options", [{"parser": []}, {"parser": None}, {"lexer": 1}, {"import_paths": [None]}, {"import_paths": "x"}])
+def test_options_that_are_none(options: dict[str, Any]) -> None:
+    with pytest.raises(sg.StructgenError, match=r"is not supported|list of folders"):
+        parse_lark('start: "a"', **options)
+
+
 DOUBLING = "start: A0\n" + "".join(f"A{i}: A{i + 1} A{i + 1}\n" for i in range(40)) + 'A40: "a"'
 TOO_LARGE = [
     ("start: " + "(" * 3000 + '"a"' + ")" * 3000, "nesting"),

@@ -267,6 +267,12 @@ def test_errors_point_at_the_place(syntax: str, pattern: str, position: int) -> 
     assert "^" in str(caught.value)
 
 
+@pytest.mark.parametrize("options", [{"syntax": "pcre"}, {"syntax": None}, {"syntax": []}, {"flags": None}, {"flags": b"i"}])
+def test_options_that_are_none(options: dict[str, object]) -> None:
+    with pytest.raises(StructgenError, match=r"regular expression is|flags are"):
+        to_expr("a", **options)  # type: ignore[arg-type]
+
+
 def test_unknown_flags_are_errors() -> None:
     for syntax, flags in [("ecma", "x"), ("python", "L"), ("ecma", "uv"), ("python", "q"), ("python", "au")]:
         with pytest.raises(GrammarSyntaxError):
