@@ -47,10 +47,15 @@ def generate(model: Any, tokenizer: Any, prompt: Any, spec: Any, *, strategy: An
 
     With a ``strategy`` of `structgen.sampling` the result is its `Samples`; the options are those of
     `structgen.sampling.generation.sample`.
-    ``speculative`` is reserved.
+    With ``speculative`` (`structgen.speculative.auto`) the answer is the same in fewer runs of the model; the options are those of
+    `structgen.speculative.generation.generate`.
     """
     if speculative is not None:
-        raise StructgenError(f"speculative={speculative!r} is not available yet; leave it out")
+        if strategy is not None:
+            raise StructgenError("speculative decoding is for one answer, not for a strategy: give one of the two")
+        from structgen.speculative import generation
+
+        return generation.generate(model, tokenizer, prompt, spec, speculative, **options)
     if strategy is not None:
         from structgen.sampling.generation import sample
 

@@ -1,0 +1,167 @@
+"""``sg.generate(..., speculative=sg.speculative.auto())``: the same answers in fewer runs of the model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from operator import index
+from typing import Any
+
+import numpy as np
+
+from structgen.automaton import TokenAutomaton
+from structgen.errors import StructgenError
+from structgen.generator import MAX_NEW_TOKENS, SAMPLING_OPTIONS, Generator, _before, _finishing, _is_chat
+from structgen.sampling.choice import Seeded
+from structgen.sampling.truncation import check_truncation, kept
+from structgen.speculative.cached_model import MASKABLE
+from structgen.speculative.drafters.draft_model import DraftModel
+from structgen.speculative.drafters.fused import Fused, Rates
+from structgen.speculative.drafters.grammar import Forced, Skeleton
+from structgen.speculative.drafters.prompt_lookup import PromptLookup
+from structgen.speculative.drafters.retrieval import Retrieval
+from structgen.speculative.drafters.source import Source
+from structgen.speculative.drafters.token_recycling import TokenRecycling
+from structgen.speculative.gumbel import GumbelNoise
+from structgen.speculative.interfaces import Verifier
+from structgen.speculative.lengths import CostModel, Length
+from structgen.speculative.loop import Row, Statistics, decode
+from structgen.speculative.stopped import Stopped
+from structgen.speculative.verifiers.following import GreedyMatch, GumbelCoupled
+
+__all__ = ["Speculative", "auto", "generate", "run"]
+
+OPTIONS = frozenset(
+    {"max_new_tokens", "do_sample", "temperature", "top_k", "top_p", "min_p", "seed", "finish", "eos_token_id", "stop_strings"}
+)
+NEUTRAL: Mapping[str, Any] = {
+    **dict.fromkeys(("num_beams", "num_return_sequences", "repetition_penalty", "encoder_repetition_penalty", "typical_p"), 1),
+    **dict.fromkeys(("no_repeat_ngram_size", "epsilon_cutoff", "eta_cutoff", "min_length"), 0),
+    **dict.fromkeys(("penalty_alpha", "bad_words_ids", "suppress_tokens", "begin_suppress_tokens", "sequence_bias", "guidance_scale")),
+    **dict.fromkeys(("forced_bos_token_id", "forced_eos_token_id", "exponential_decay_length_penalty", "watermarking_config", "top_h")),
+}
+"""Settings of a generation config that speculative decoding does not do, and the values that ask for nothing."""
+
+
+@dataclass(frozen=True)
+class Speculative:
+    """How to draft: guesses of ``sources``, as many as ``length`` finds worth it, in trees or chains.
+
+    What the sources and ``rates`` learn serves later calls with the same object. ``verifier``: at a temperature above 0 that of
+    `GumbelCoupled` unless given; drafts are no draws, so it must not ask for their law (rejection is as exact, and accepts the same).
+    """
+
+    sources: Sequence[Source]
+    length: Length = field(default_factory=CostModel)
+    is_tree: bool = True
+    verifier: Verifier | None = None
+    rates: Rates = field(default_factory=Rates)
+
+
+def auto(draft_model: Any = None, examples: Iterable[str] = (), tokenizer: Any = None) -> Speculative:
+    """What needs no training: the constraint's skeleton, copying, token recycling; drafts only where that is faster.
+
+    ``examples``: outputs as they may come, to retrieve from (needs the ``tokenizer``). ``draft_model``: a smaller causal LM with the
+    same tokens. Keep the object for several calls: it learns.
+
+    >>> import structgen as sg
+    >>> speculative = sg.speculative.auto()  # for sg.generate(model, tokenizer, prompt, constraint, speculative=speculative)
+    """
+    listed = list(examples)
+    if listed and tokenizer is None:
+        raise StructgenError("examples are texts: auto needs the tokenizer too")
+    retrieval = [Retrieval.from_texts(listed, tokenizer)] if listed else []
+    model = [DraftModel(draft_model)] if draft_model is not None else []
+    return Speculative((Forced(), PromptLookup(), *retrieval, Skeleton(), TokenRecycling(), *model))
+
+
+def generate(model: Any, tokenizer: Any, prompt: Any, spec: Any, speculative: Speculative, **options: Any) -> Any:
+    """As `structgen.Generator`, with those of its options that are in `OPTIONS`, and ``seed``: the same answer for the same seed.
+
+    Greedy answers are those of the generator; at a temperature above 0 the law is the same, the draws are others.
+    """
+    if not isinstance(speculative, Speculative):
+        raise StructgenError(f"speculative={speculative!r:.100} is not available yet: take structgen.speculative.auto()")
+    unknown = sorted(options.keys() - OPTIONS)
+    if unknown:
+        raise StructgenError(f"speculative decoding has no option {', '.join(unknown)}; it has {', '.join(sorted(OPTIONS))}")
+    generator = Generator(model, tokenizer, eos_token_id=options.pop("eos_token_id", None))
+    single = isinstance(prompt, str) or _is_chat(prompt)
+    prompts = [prompt] if single else list(prompt)
+    automata, options = _finishing(generator._automata_for(spec, len(prompts)), options)
+    limit = options.get("max_new_tokens", MAX_NEW_TOKENS)
+    answers, _ = run(generator, [generator._encode(each) for each in prompts], automata, speculative, **options)
+    stops = generator._stop_set({})
+    objects = [generator._read(_before(tokens, stops), automaton, limit) for tokens, automaton in zip(answers, automata, strict=True)]
+    return objects[0] if single else objects
+
+
+def run(
+    generator: Generator,
+    prompts: Sequence[Sequence[int]],
+    automata: Sequence[TokenAutomaton | None],
+    speculative: Speculative,
+    *,
+    max_new_tokens: int = MAX_NEW_TOKENS,
+    seed: int | None = None,
+    stop_strings: str | Sequence[str] = (),
+    **sampling: Any,
+) -> tuple[list[list[int]], Statistics]:
+    """The generated tokens for prompts of token ids, stop tokens included, and what they took. An automaton of None leaves a text free."""
+    model, vocab = generator.model, generator.vocab
+    size = model.get_output_embeddings().weight.shape[0]
+    warp = _warp(model, sampling)
+    seed = int(np.random.SeedSequence().generate_state(2, np.uint64)[0]) if seed is None else index(seed)
+    ends = _ends(vocab.decode, [stop_strings] if isinstance(stop_strings, str) else list(stop_strings))
+    takes_trees = getattr(model.config, "_attn_implementation", None) in MASKABLE
+    rows = []
+    for i, (prompt, automaton) in enumerate(zip(prompts, automata, strict=True)):
+        constraint = Stopped(automaton, vocab, generator._stop_set({}), size)
+        if not constraint.stops:
+            raise StructgenError(f"no stop token is among the model's {size} logits: name one with eos_token_id=")
+        sources = [source.begin(constraint, prompt) for source in speculative.sources]
+        drafter = Fused(sources, constraint, len(prompt), speculative.rates, speculative.is_tree and takes_trees)
+        verifier = speculative.verifier or GumbelCoupled(GumbelNoise((seed + (i << 64)) % (1 << 128)))
+        rows.append(Row(prompt, constraint, drafter, GreedyMatch() if warp is None else verifier, max_new_tokens, ends))
+    statistics = Statistics()
+    for batch in [rows] if takes_trees else [[row] for row in rows]:
+        statistics.add(decode(model, batch, Seeded(seed), speculative.length.begin(), warp))
+    return [row.tokens for row in rows], statistics
+
+
+def _warp(model: Any, sampling: Mapping[str, Any]) -> Callable[[Any], Any] | None:
+    """Temperature and truncation as asked for by options, else by the model's generation config; None for greedy decoding."""
+    config = getattr(model, "generation_config", None)
+    for name, neutral in NEUTRAL.items():
+        if getattr(config, name, neutral) not in (neutral, None):
+            raise StructgenError(
+                f"the model's generation config asks for {name}={getattr(config, name)!r}, which speculative decoding does not do"
+            )
+    given = {name: value for name, value in sampling.items() if value is not None}
+    temperature = given.get("temperature", getattr(config, "temperature", None))
+    asked = any(name in given for name in SAMPLING_OPTIONS)
+    if given.get("temperature") == 0 or not given.get("do_sample", asked or getattr(config, "do_sample", False)):
+        return None
+    temperature = 1.0 if temperature is None else temperature
+    if not temperature > 0:
+        raise StructgenError(f"sampling needs a temperature above 0, found {temperature}")
+    top_k, top_p, min_p = (given.get(name, getattr(config, name, None)) for name in ("top_k", "top_p", "min_p"))
+    cuts = top_k or None, 1.0 if top_p is None else top_p, min_p or 0.0
+    check_truncation(*cuts)
+    return lambda log_p: np.where(kept(log_p / temperature, *cuts), log_p / temperature, -np.inf)
+
+
+def _ends(decode_tokens: Callable[[Sequence[int]], bytes], stop_strings: Sequence[str]) -> Callable[[list[int]], bool] | None:
+    """Whether a stop string is in the text, where the latest token has its end."""
+    if not stop_strings:
+        return None
+    wanted = [text.encode() for text in stop_strings]
+    if not all(wanted):
+        raise StructgenError("a stop string must not be empty")
+    longest = max(map(len, wanted))
+
+    def ends(tokens: list[int]) -> bool:
+        tail = decode_tokens(tokens[-longest - 1 :])  # no token that matters is empty but stop tokens, which end the text anyway
+        return any(text in tail for text in wanted)
+
+    return ends
