@@ -3,9 +3,10 @@
     python -m benchmarks.grammars --tokenizer ../shared/tokenizers/tekken --json ../shared/maskbench/dev.jsonl.gz
 
 Texts: every sixth module of the running Python's standard library (those below 20 kB), the C files and SQL statements of this
-repository, instances of MaskBench. All engines replay the same tokens one engine after the other, each text twice: mask, then advance. llguidance reads our Lark grammars
-without the priorities of terminals (its lexer has none), XGrammar our grammars written out as GBNF, in which tokens may be split
-anywhere (it has no lexer). What they cannot read, or not within the time limit, is said in the table. Writes it into README.md.
+repository, instances of MaskBench. All engines replay the same tokens, one engine after the other, each text twice: mask, then
+advance. llguidance reads our Lark grammars without the priorities of terminals (its lexer has none), XGrammar our grammars
+written out as GBNF, in which tokens may be split anywhere (it has no lexer). What they cannot read, or not within the time
+limit, is said in the table. Writes it into README.md.
 """
 
 from __future__ import annotations

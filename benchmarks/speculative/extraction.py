@@ -30,8 +30,8 @@ from structgen.speculative.generation import run
 from structgen.speculative.loop import Statistics
 
 HEAD = (
-    "| drafts from | shape | tokens per target run | drafted | accepted | CPU seconds per 100 tokens | CPU time of plain decoding / CPU time |"
-    " outputs equal to plain |\n|---|---|--:|--:|--:|--:|--:|--:|"
+    "| drafts from | shape | tokens per target run | drafted | accepted | CPU seconds per 100 tokens |"
+    " CPU time of plain decoding / CPU time | outputs equal to plain |\n|---|---|--:|--:|--:|--:|--:|--:|"
 )
 MAX_NEW_TOKENS = 320
 Prompts = Sequence[tuple[list[int], sg.TokenAutomaton]]
