@@ -118,6 +118,29 @@ def test_sampling_follows_the_law() -> None:
         assert abs(counts[tokens] / 4000 - p) < 5 * math.sqrt(p * (1 - p) / 4000)
 
 
+@pytest.mark.parametrize(
+    ("before", "gap", "after", "feasible"),
+    [
+        ("((", 1, "", False),
+        ("((", 2, "", True),
+        ("((", 0, ")", False),
+        ("((", 1, ")", True),
+        (")", 0, "", False),
+        (")", 5, "", False),
+        ("", 4, "", True),
+    ],
+)
+def test_gaps_in_nested_brackets(before: str, gap: int, after: str, feasible: bool) -> None:
+    """The anchors of the specification: gaps of an exact length between texts, for a grammar that is not regular."""
+    letters = "()"
+    automaton = sg.compile(sg.gbnf('root ::= ("(" root ")")*'), sg.Vocabulary.from_bytes([b"(", b")", b""], eos_token_id=2))
+    weights = np.full((len(before) + gap + len(after), 3), -np.inf)
+    weights[:, :2] = 0.0
+    for i, letter in [*enumerate(before), *enumerate(after, len(before) + gap)]:
+        weights[i, 1 - letters.index(letter)] = -np.inf
+    assert Lattice(automaton, weights).feasible == feasible
+
+
 @pytest.mark.parametrize("bad", [np.zeros(3), np.zeros((2, 3)), np.full((1, 4), np.nan), np.full((1, 4), np.inf)])
 def test_weights_that_are_none(bad: Any) -> None:
     with pytest.raises(StructgenError, match="log_weights must be"):
