@@ -51,7 +51,7 @@ GOLDEN = [  # settings, Var(Z), paths
 ]
 
 
-@pytest.mark.parametrize("settings, variance, paths", GOLDEN, ids=str)
+@pytest.mark.parametrize(("settings", "variance", "paths"), GOLDEN, ids=range(len(GOLDEN)))
 def test_the_evidence_is_unbiased(settings: dict[str, Any], variance: float | None, paths: int | None) -> None:
     mean, found, per_text, n_paths = enumerated(SMC(**settings))
     assert mean == Z2 and per_text == P2
