@@ -118,7 +118,7 @@ def _nearest_end(automaton: TokenAutomaton, state: int) -> bytes | None:
         with engine.lock:
             engine.completions = engine.completions or Completions(engine)
             engine.completions.admit(automaton._expr)
-            texts = engine.completions.of(state)
+            texts = [ending.text for ending in engine.completions.of(state)]
         for text in sorted(texts, key=len):
             if automaton.is_accepting(automaton.advance_bytes(state, text)):
                 return bytes(text)

@@ -176,7 +176,7 @@ def shortest_ends(automaton: Any, states: list[int]) -> list[list[bytes]]:
     engine = automaton._engine
     with engine.lock:
         completions = Completions(engine)
-        return [completions.of(state) for state in states]
+        return [[ending.text for ending in completions.of(state)] for state in states]
 
 
 def reached(automaton: Any, n: int) -> dict[int, bytes]:
