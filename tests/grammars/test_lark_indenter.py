@@ -278,7 +278,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ('start: "(" x' + BLOCK, {}, "rule 'start' has brackets .LPAR, LSQB. that are not closed in the same alternative"),
     ('start: x ")" "("' + BLOCK, {}, "that are not closed in the same alternative"),
     (STATEMENTS, {"postlex": PythonIndenter(), "parser": "lalr"}, r"terminals that the basic lexer finds there \(ELIF, ELSE, IF.*\)"),
-    ('start: x* _NL | x "a"* _NL' + BLOCK, {"parser": "lalr"}, "Lark resolves a conflict: Shift/Reduce conflict for terminal A"),
+    ('start: x* _NL | x "a"* _NL' + BLOCK, {"parser": "lalr"}, "Lark resolves a conflict: Shift/Reduce conflict for terminal "),
     (PYTHON.replace("file_input:", "start:"), {"postlex": PythonIndenter(), "parser": "lalr"}, "Lark resolves a conflict"),
 ]  # fmt: skip
 
