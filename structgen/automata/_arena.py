@@ -40,22 +40,8 @@ N_CONTROL = 32
 OK, FULL, TOO_LARGE = 0, 1, 2
 
 # Record kinds.
-DSTATE, STACK, STATE, STRING, TEXT, CANON, KEYSET, TRIE, WALK, LEXEME, STACKS, TRIES, VALUE, FOREST = (
-    1,
-    2,
-    3,
-    4,
-    5,
-    6,
-    7,
-    8,
-    9,
-    10,
-    11,
-    12,
-    13,
-    14,
-)
+DSTATE, STACK, STATE, STRING, TEXT, CANON, KEYSET = range(1, 8)
+TRIE, WALK, LEXEME, STACKS, TRIES, VALUE, FOREST = range(8, 15)
 HEADER = 2
 DEAD = -1
 UNKNOWN = -2
