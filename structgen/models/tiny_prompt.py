@@ -19,9 +19,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-__all__ = ["TINY_MODEL_PATH", "outline", "prompt"]
+__all__ = ["TINY_DRAFT_PATH", "TINY_MODEL_PATH", "outline", "prompt"]
 
 TINY_MODEL_PATH = Path(__file__).parent / "tiny"
+TINY_DRAFT_PATH = Path(__file__).parent / "tiny_draft"
+"""A smaller model with the same tokens, which drafts for the other; its tokenizer is the other's."""
 MAX_DEPTH = 5
 MAX_NODES = 500
 MAX_ENUM = 8

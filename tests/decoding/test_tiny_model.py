@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from structgen.models.tiny_prompt import TINY_MODEL_PATH, outline, prompt
+from structgen.models.tiny_prompt import TINY_DRAFT_PATH, TINY_MODEL_PATH, outline, prompt
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 ADA = "Ada Lovelace, born 10 December 1815 in London, was a mathematician and writer. She wrote Notes on the Analytical Engine."
@@ -34,6 +34,15 @@ def test_files_and_size() -> None:
     names = {path.name for path in TINY_MODEL_PATH.iterdir()}
     assert {"config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"} <= names
     assert (TINY_MODEL_PATH / "model.safetensors").stat().st_size <= 12_000_000
+
+
+def test_the_model_that_drafts_is_much_smaller_and_has_the_same_tokens(model: Any) -> None:
+    torch = pytest.importorskip("torch")
+    from transformers import AutoModelForCausalLM
+
+    draft = AutoModelForCausalLM.from_pretrained(TINY_DRAFT_PATH, dtype=torch.float32)
+    assert draft.config.vocab_size == model.config.vocab_size and draft.config.eos_token_id == model.config.eos_token_id
+    assert 3 * sum(p.numel() for p in draft.parameters()) < sum(p.numel() for p in model.parameters())
 
 
 def test_tokenizer_round_trip(tokenizer: Any) -> None:
