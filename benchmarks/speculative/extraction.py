@@ -24,8 +24,8 @@ from examples.train_tiny.evaluate import held_out
 from examples.train_tiny.families import FAMILIES
 from examples.train_tiny.records import dumps, sample
 from examples.train_tiny.sources import Draw
-from structgen.models.tiny_prompt import TINY_MODEL_PATH, prompt
-from structgen.speculative import Fixed, Forced, InputCopy, PromptLookup, Retrieval, Skeleton, Speculative, TokenRecycling, auto
+from structgen.models.tiny_prompt import TINY_DRAFT_PATH, TINY_MODEL_PATH, prompt
+from structgen.speculative import DraftModel, Fixed, Forced, InputCopy, PromptLookup, Retrieval, Skeleton, Speculative, TokenRecycling, auto
 from structgen.speculative.generation import run
 from structgen.speculative.loop import Statistics
 
@@ -71,6 +71,7 @@ def ways(vocab: sg.Vocabulary, seed: int) -> list[tuple[str, str, Speculative]]:
     draw = Draw(random.Random(seed + 1), held_out=False)
     texts = [dumps(sample(family, draw, free=False).record) for family in FAMILIES for _ in range(50)]
     own = (Forced(), PromptLookup(), Skeleton(), TokenRecycling())
+    small = AutoModelForCausalLM.from_pretrained(TINY_DRAFT_PATH, dtype=torch.float32).eval()
     return [
         ("nothing", "", Speculative((), Fixed(0))),
         ("what is forced", "chains of 8", Speculative((Forced(),), Fixed(8), is_tree=False)),
@@ -84,6 +85,10 @@ def ways(vocab: sg.Vocabulary, seed: int) -> list[tuple[str, str, Speculative]]:
         ("and token recycling", "trees of 16", Speculative(own, Fixed(16))),
         ("and retrieval", "trees of 16", Speculative((*own, Retrieval.from_texts(texts, vocab)), Fixed(16))),
         ("`auto()`", "trees by cost", auto()),
+        ("a smaller model", "chains of 8", Speculative((DraftModel(small),), Fixed(8), is_tree=False)),
+        ("forced, skeleton, smaller model", "trees of 16", Speculative((Forced(), Skeleton(), DraftModel(small)), Fixed(16))),
+        ("forced, look-up, skeleton, smaller model", "trees of 16", Speculative((*own[:3], DraftModel(small)), Fixed(16))),
+        ("`auto(draft_model=...)`", "trees by cost", auto(draft_model=small)),
     ]
 
 

@@ -29,11 +29,12 @@ MASKABLE = {"sdpa", "eager", None}  # attention that takes a 4-D mask
 class CachedModel:
     """Rows that begin as ``prompts`` (token ids, at least one each). Not to be shared between threads.
 
-    ``forward_passes`` counts calls of the model. Models whose cache cannot be cropped (sliding windows, recurrent layers) are refused.
+    ``layers``: those whose hidden states can be had with `hidden`, as transformers numbers them. ``forward_passes`` counts calls of the
+    model. Models whose cache cannot be cropped (sliding windows, recurrent layers) are refused.
     """
 
-    def __init__(self, model: Any, prompts: Sequence[Sequence[int]]) -> None:
-        self._model, self._cache = model, None
+    def __init__(self, model: Any, prompts: Sequence[Sequence[int]], layers: Sequence[int] = ()) -> None:
+        self._model, self._cache, self.layers = model, None, tuple(layers)
         self._pending = [list(prompt) for prompt in prompts]
         if not all(self._pending):
             raise StructgenError("a prompt needs at least one token")
@@ -53,6 +54,8 @@ class CachedModel:
         width = max(map(len, rows))
         first = min(len(pending) for pending in self._pending) - 1
         options: dict[str, Any] = {"logits_to_keep": width - first} if self._keeps_logits else {}
+        if self.layers:
+            options["output_hidden_states"] = True
         if len(rows) > 1 or not trees[0].is_chain or not bool(self._used.all()):
             if not self.takes_trees:
                 raise StructgenError("this model's attention takes no 4-D mask: load it with attn_implementation='sdpa'")
@@ -68,13 +71,20 @@ class CachedModel:
             )
         self.forward_passes += 1
         self._take(outputs, width)
+        self._hidden = {layer: outputs.hidden_states[layer] for layer in self.layers}
         logits = outputs.logits if self._keeps_logits else outputs.logits[:, first:]
         starts = [len(pending) - 1 - first for pending in self._pending]
         return [row[start : start + tree.n] for row, start, tree in zip(logits, starts, trees, strict=True)]
 
+    def hidden(self, paths: Sequence[Sequence[int]]) -> list[dict[int, torch.Tensor]]:
+        """After `forward` and before `keep`, for each row: by layer the hidden states [n, d] at its tokens that were new and at the
+        accepted nodes of its tree."""
+        kept = self._columns(paths)
+        return [{layer: states[row, columns] for layer, states in self._hidden.items()} for row, columns in enumerate(kept)]
+
     def keep(self, paths: Sequence[Sequence[int]], tokens: Sequence[Sequence[int]]) -> None:
         """After `forward`: the accepted nodes of each row's tree become part of the row; ``tokens`` come next, not computed yet."""
-        kept = [[*range(len(new)), *(len(new) - 1 + node for node in path)] for new, path in zip(self._pending, paths, strict=True)]
+        kept = self._columns(paths)
         width = max(map(len, kept))
         past = self._used.shape[1]
         if any(columns != list(range(width)) for columns in kept):
@@ -93,6 +103,10 @@ class CachedModel:
         self._used = self._used[index]
         self._lengths = [self._lengths[i] for i in rows]
         self._pending = [self._pending[i] for i in rows]
+
+    def _columns(self, paths: Sequence[Sequence[int]]) -> list[list[int]]:
+        """Of the new columns of each row those of its own tokens and of the accepted nodes."""
+        return [[*range(len(new)), *(len(new) - 1 + node for node in path)] for new, path in zip(self._pending, paths, strict=True)]
 
     def _positions(self, trees: Sequence[DraftTree], width: int) -> list[list[int]]:
         """The number of each new token in its row."""

@@ -14,25 +14,31 @@ from structgen.errors import StructgenError
 from structgen.generator import MAX_NEW_TOKENS, SAMPLING_OPTIONS, Generator, _before, _finishing, _is_chat
 from structgen.sampling.choice import Seeded
 from structgen.sampling.truncation import check_truncation, kept
+from structgen.speculative.builders import Chain, Paths
 from structgen.speculative.cached_model import MASKABLE
 from structgen.speculative.drafters.draft_model import DraftModel
 from structgen.speculative.drafters.fused import Fused, Rates
 from structgen.speculative.drafters.grammar import Forced, Skeleton
 from structgen.speculative.drafters.prompt_lookup import PromptLookup
 from structgen.speculative.drafters.retrieval import Retrieval
+from structgen.speculative.drafters.sampled_model import SampledDrafts, SampledModel
 from structgen.speculative.drafters.source import Source
 from structgen.speculative.drafters.token_recycling import TokenRecycling
 from structgen.speculative.gumbel import GumbelNoise
 from structgen.speculative.interfaces import Verifier
 from structgen.speculative.lengths import CostModel, Length
-from structgen.speculative.loop import Row, Statistics, decode
+from structgen.speculative.loop import Future, Row, Statistics, decode
 from structgen.speculative.stopped import Stopped
+from structgen.speculative.verifiers.block import BlockVerification
 from structgen.speculative.verifiers.following import GreedyMatch, GumbelCoupled
+from structgen.speculative.verifiers.k_seq import KSeq
+from structgen.speculative.verifiers.multi_path import MultiPathBlock
+from structgen.speculative.verifiers.traversal import TraversalVerification
 
 __all__ = ["Speculative", "auto", "generate", "run"]
 
 OPTIONS = frozenset(
-    {"max_new_tokens", "do_sample", "temperature", "top_k", "top_p", "min_p", "seed", "finish", "eos_token_id", "stop_strings"}
+    {"max_new_tokens", "do_sample", "temperature", "top_k", "top_p", "min_p", "seed", "finish", "eos_token_id", "stop_strings", "future"}
 )
 NEUTRAL: Mapping[str, Any] = {
     **dict.fromkeys(("num_beams", "num_return_sequences", "repetition_penalty", "encoder_repetition_penalty", "typical_p"), 1),
@@ -43,19 +49,38 @@ NEUTRAL: Mapping[str, Any] = {
 """Settings of a generation config that speculative decoding does not do, and the values that ask for nothing."""
 
 
+Weights = Callable[[Sequence[int], int, TokenAutomaton], Any]
+"""(generated tokens, drafts included, the state behind them, the automaton) -> [V]: log-weights Phi of the next token."""
+
+
 @dataclass(frozen=True)
 class Speculative:
-    """How to draft: guesses of ``sources``, as many as ``length`` finds worth it, in trees or chains.
+    """How to draft: guesses of ``sources``, draws of ``drafter``, or both, as many as ``length`` finds worth it, in trees or chains.
 
-    What the sources and ``rates`` learn serves later calls with the same object. ``verifier``: at a temperature above 0 that of
-    `GumbelCoupled` unless given; drafts are no draws, so it must not ask for their law (rejection is as exact, and accepts the same).
+    What the sources and ``rates`` learn serves later calls with the same object. ``verifier``: who decides at a temperature above 0.
+    Unless given that is `GumbelCoupled` where nothing is drawn, or by the noise that it knows, else `TraversalVerification`. One that
+    cannot take the drafts described is refused here.
     """
 
-    sources: Sequence[Source]
+    sources: Sequence[Source] = ()
     length: Length = field(default_factory=CostModel)
     is_tree: bool = True
     verifier: Verifier | None = None
     rates: Rates = field(default_factory=Rates)
+    drafter: SampledModel | None = None
+
+    def __post_init__(self) -> None:
+        drafter = self.drafter
+        is_chain = not self.is_tree if drafter is None else isinstance(drafter.builder, Chain) and not self.sources
+        is_drawn = drafter is not None and not self.sources and not drafter.forces and isinstance(drafter.builder, (Chain, Paths))
+        if isinstance(self.verifier, BlockVerification) and not is_chain:
+            raise StructgenError("BlockVerification takes chains: is_tree=False, or draws of builder=Chain() and no other sources")
+        if isinstance(self.verifier, (KSeq, MultiPathBlock)) and not is_drawn:
+            raise StructgenError(
+                f"{type(self.verifier).__name__} takes independent draws only: SampledModel(model, Paths(), forces=False), no other sources"
+            )
+        if drafter is not None and drafter.is_coupled and self.verifier is not None:
+            raise StructgenError("drafts that the target's own noise picks are followed: leave the verifier out")
 
 
 def auto(draft_model: Any = None, examples: Iterable[str] = (), tokenizer: Any = None) -> Speculative:
@@ -78,7 +103,9 @@ def auto(draft_model: Any = None, examples: Iterable[str] = (), tokenizer: Any =
 def generate(model: Any, tokenizer: Any, prompt: Any, spec: Any, speculative: Speculative, **options: Any) -> Any:
     """As `structgen.Generator`, with those of its options that are in `OPTIONS`, and ``seed``: the same answer for the same seed.
 
-    Greedy answers are those of the generator; at a temperature above 0 the law is the same, the draws are others.
+    Greedy answers are those of the generator; at a temperature above 0 the law is the same, the draws are others. Where drafts are drawn,
+    a seed is one answer only for the same drafts, in the same batch: sources that have learnt draft otherwise. ``future`` is another law,
+    see `run`.
     """
     if not isinstance(speculative, Speculative):
         raise StructgenError(f"speculative={speculative!r:.100} is not available yet: take structgen.speculative.auto()")
@@ -105,12 +132,18 @@ def run(
     max_new_tokens: int = MAX_NEW_TOKENS,
     seed: int | None = None,
     stop_strings: str | Sequence[str] = (),
+    future: Weights | None = None,
     **sampling: Any,
 ) -> tuple[list[list[int]], Statistics]:
-    """The generated tokens for prompts of token ids, stop tokens included, and what they took. An automaton of None leaves a text free."""
+    """The generated tokens for prompts of token ids, stop tokens included, and what they took. An automaton of None leaves a text free.
+
+    ``future``: log-weights of how probably a valid text follows each token. With them the law of a next token is proportional to p(x)
+    Phi(x) among those that are allowed, before temperature and truncation; with the model's own probability of a valid text for Phi, texts
+    have the model's law given that they are valid. ``-inf`` forbids a token; behind every text something has to be left.
+    """
     model, vocab = generator.model, generator.vocab
     size = model.get_output_embeddings().weight.shape[0]
-    warp = _warp(model, sampling)
+    warp, drafter = _warp(model, sampling), speculative.drafter
     seed = int(np.random.SeedSequence().generate_state(2, np.uint64)[0]) if seed is None else index(seed)
     ends = _ends(vocab.decode, [stop_strings] if isinstance(stop_strings, str) else list(stop_strings))
     takes_trees = getattr(model.config, "_attn_implementation", None) in MASKABLE
@@ -120,13 +153,30 @@ def run(
         if not constraint.stops:
             raise StructgenError(f"no stop token is among the model's {size} logits: name one with eos_token_id=")
         sources = [source.begin(constraint, prompt) for source in speculative.sources]
-        drafter = Fused(sources, constraint, len(prompt), speculative.rates, speculative.is_tree and takes_trees)
-        verifier = speculative.verifier or GumbelCoupled(GumbelNoise((seed + (i << 64)) % (1 << 128)))
-        rows.append(Row(prompt, constraint, drafter, GreedyMatch() if warp is None else verifier, max_new_tokens, ends))
+        guesses = Fused(sources, constraint, len(prompt), speculative.rates, speculative.is_tree and takes_trees)
+        verifier = GreedyMatch() if warp is None else speculative.verifier or _verifier(drafter, (seed + (i << 64)) % (1 << 128))
+        rows.append(Row(prompt, constraint, guesses, verifier, max_new_tokens, ends, _future(future, automaton)))
     statistics = Statistics()
+    sampler = None if drafter is None else lambda rows: _drafts(drafter, rows, size, warp)
     for batch in [rows] if takes_trees else [[row] for row in rows]:
-        statistics.add(decode(model, batch, Seeded(seed), speculative.length.begin(), warp))
+        statistics.add(decode(model, batch, Seeded(seed), speculative.length.begin(), warp, sampler))
     return [row.tokens for row in rows], statistics
+
+
+def _verifier(drafter: SampledModel | None, seed: int) -> Verifier:
+    return TraversalVerification() if drafter is not None and not drafter.is_coupled else GumbelCoupled(GumbelNoise(seed))
+
+
+def _drafts(drafter: SampledModel, rows: Sequence[Row], size: int, warp: Callable[[Any], Any] | None) -> SampledDrafts:
+    noises = [row.verifier.noise.at for row in rows if isinstance(row.verifier, GumbelCoupled)]
+    return SampledDrafts(drafter, [tuple(row.text) for row in rows], [row.constraint for row in rows], size, warp, noises)
+
+
+def _future(weights: Weights | None, automaton: TokenAutomaton | None) -> Future | None:
+    """A text without a constraint is always valid."""
+    if weights is None or automaton is None:
+        return None
+    return lambda tokens, state: weights(tokens, state, automaton)
 
 
 def _warp(model: Any, sampling: Mapping[str, Any]) -> Callable[[Any], Any] | None:

@@ -1,22 +1,25 @@
 """The seams of speculative decoding: who drafts, how a tree grows, what the target says, who decides, how far to look ahead.
 
-One step: a `LengthController` gives a budget, a `Drafter` proposes a `DraftTree`, the model is run once over all its nodes, a
-`TargetView` makes the rows, a `Verifier` keeps a path and one token behind it. The laws are those of the papers: p the target after mask
-and truncation, q what a drafted token was drawn from. Every verifier is exact for every p and every honest q, so drafting under the
-constraint is a matter of speed; masks at the target alone make the output right.
+One step: a `LengthController` gives a budget, a `Drafter` proposes a `DraftTree` (a `TreeBuilder`, where drafts are drawn), the model
+is run once over all its nodes, a `TargetView` makes the rows, a `Verifier` keeps a path and one token behind it. The laws are those of the
+papers: p the target after mask and truncation, q what a drafted token was drawn from. Every verifier is exact for every p and every
+honest q, so drafting under the constraint is a matter of speed; masks at the target alone make the output right.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from structgen.sampling.choice import Choose
 from structgen.sampling.language_model import Tokens
-from structgen.speculative.draft_tree import DraftTree, Sapling
+from structgen.speculative.draft_tree import DraftTree
 
-__all__ = ["Drafter", "LengthController", "StepDrafter", "TargetView", "TreeBuilder", "Verdict", "Verifier"]
+if TYPE_CHECKING:
+    from structgen.speculative.builders import Growth
+
+__all__ = ["Drafter", "LengthController", "TargetView", "TreeBuilder", "Verdict", "Verifier"]
 
 
 @dataclass(frozen=True)
@@ -51,29 +54,29 @@ class Drafter(Protocol):
         ...
 
 
-class StepDrafter(Protocol):
-    """A drafter that is a model: laws of the next token, from which a `TreeBuilder` draws."""
-
-    def log_q(self, prefixes: Sequence[Tokens], states: Sequence[int]) -> Any:
-        """[len(prefixes), V]: normalised log-probabilities behind context + prefix, already restricted to what the states allow where
-        the drafter minds the constraint."""
-        ...
-
-
 class TreeBuilder(Protocol):
-    """Turns the laws of a `StepDrafter` into a tree: a chain, iid paths, draws without replacement, the best first."""
+    """Turns laws of the next token into a tree: a chain, independent paths, draws without replacement, the best first (see `builders`)."""
 
-    def grow(self, sapling: Sapling, drafter: StepDrafter, budget: int, choose: Choose) -> None:
-        """Add at most ``budget`` nodes to what is there."""
+    def grow(self, growth: Growth) -> Generator[list[int], Sequence[Any], Any]:
+        """Draw by ``growth`` as long as its budget reaches. Yields nodes whose laws [V] it needs, and is sent these."""
         ...
 
 
 class TargetView(Protocol):
     """The target's laws behind the nodes of one tree, processed lazily: only rows that a verifier asks for cost anything."""
 
+    @property
+    def text(self) -> Sequence[int]:
+        """All tokens before the tree, the prompt's first, as far as known."""
+        ...
+
     def log_p(self, node: int) -> Any:
         """[V]: normalised log-probabilities of the token behind a node; -inf for what the constraint refuses. Not to be asked at nodes
         whose token is refused, or that end the text."""
+        ...
+
+    def hidden(self, node: int) -> Any:
+        """[d]: the target's hidden state at a node's token, of the layer that the verifier names in ``layers``."""
         ...
 
 
@@ -90,9 +93,10 @@ class LengthController(Protocol):
         """Nodes to draft in the next step, 0 for none."""
         ...
 
-    def stop(self, log_q: Any, depth: int) -> bool:
-        """Asked while a chain is drafted, before a token is drawn: whether to stop here. It may look at laws [V] and at what is drafted
-        already, never at the token to come."""
+    def stop(self, log_q: Any, depth: int, path: Sequence[tuple[Any, int]] = ()) -> bool:
+        """Asked before tokens are drawn behind a place: whether to stop there. ``log_q``: [V], the normalised law of the token to come;
+        ``depth``: how many tokens were drawn on the way; ``path``: these, each with the law it was drawn from. It never sees the token to
+        come."""
         ...
 
     def update(self, accepted: int, proposed: int) -> None:

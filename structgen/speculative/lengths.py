@@ -1,20 +1,29 @@
-"""How far to look ahead: always as far, by how much was accepted, while the drafter is sure, or by what a node costs and brings."""
+"""How far to look ahead: always as far, by how much was accepted, while the drafter is sure, or by what a node costs and brings.
+
+Rules about a place (`stop`) speak to drafters that draw; those about a node's worth (``least``) to guesses.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from structgen.errors import StructgenError
 
-__all__ = ["Confident", "CostModel", "Fixed", "Length", "MovingAverage"]
+__all__ = ["Confident", "CostModel", "Fixed", "Length", "MovingAverage", "RejectionLikely"]
 
 FADE = 0.95  # what an observation keeps of its weight at the next one
 LONGEST_PAUSE = 64  # steps
 ENOUGH = 8  # steps to judge by, and tokens per text
 OUTLIER = 3  # times the mean: no step counts as slower
 LEAST = 0.05  # a node less likely to be accepted is not drafted, however cheap
+
+
+Path = Sequence[tuple[Any, int]]
+"""Drawn tokens that lead to a place, each with the law [V] that it was drawn from."""
+Acceptance = Callable[[Any, int], Any]
 
 
 class Length:
@@ -35,7 +44,8 @@ class Length:
     def budget(self) -> int:
         return self.most
 
-    def stop(self, log_q: Any, depth: int) -> bool:
+    def stop(self, log_q: Any, depth: int, path: Path = ()) -> bool:
+        """Whether a drafter should draw nothing behind a place, see `LengthController`."""
         return False
 
     def update(self, accepted: int, proposed: int) -> None:
@@ -59,8 +69,36 @@ class Confident(Length):
     def begin(self) -> Confident:
         return Confident(self.most, self.threshold)
 
-    def stop(self, log_q: Any, depth: int) -> bool:
+    def stop(self, log_q: Any, depth: int, path: Path = ()) -> bool:
         return bool(np.exp(np.max(log_q)) < self.threshold)
+
+
+class RejectionLikely(Length):
+    """Stops a path where at least one of its tokens is rejected with a probability above ``threshold`` (SpecDec++, arXiv 2405.19715).
+
+    ``acceptance(log_q, token)``: how probably a token drawn from a law [V] is accepted, from 0 to 1: a trained head, say. Without one it
+    is the probability that the drafter gave the token.
+    """
+
+    def __init__(self, most: int = 16, threshold: float = 0.7, acceptance: Acceptance | None = None) -> None:
+        super().__init__(most)
+        if not 0 <= threshold <= 1:
+            raise StructgenError(f"a threshold is a probability, found {threshold}")
+        self.threshold, self.acceptance = threshold, acceptance
+
+    def begin(self) -> RejectionLikely:
+        return RejectionLikely(self.most, self.threshold, self.acceptance)
+
+    def stop(self, log_q: Any, depth: int, path: Path = ()) -> bool:
+        acceptance = self.acceptance or _own_probability
+        all_accepted: Any = 1
+        for law, token in path:
+            all_accepted = all_accepted * acceptance(law, token)
+        return bool(1 - all_accepted > self.threshold)
+
+
+def _own_probability(log_q: Any, token: int) -> Any:
+    return np.exp(log_q[token])
 
 
 class MovingAverage(Length):

@@ -11,7 +11,7 @@ and something always remains.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -35,21 +35,36 @@ class MaskedTarget:
     """A `TargetView` of ``rows`` [n, V]: the model's log-probabilities behind each node of ``tree``, not necessarily normalised.
 
     Without ``future`` the law is LOCAL, with it TWISTED. Rows of refused and final nodes are never looked at. Where the model excludes
-    everything that is allowed (``-inf``), all of it is equally probable, as in `structgen.processor`.
+    everything that is allowed (``-inf``), all of it is equally probable, as in `structgen.processor`. ``hidden``: [n, d], hidden states;
+    ``text``: the tokens before the tree, for verifiers that look at these.
     """
 
     def __init__(
-        self, tree: DraftTree, automaton: Automaton, rows: Any, *, warp: Warp | None = None, future: FutureValidity | None = None
+        self,
+        tree: DraftTree,
+        automaton: Automaton,
+        rows: Any,
+        *,
+        warp: Warp | None = None,
+        future: FutureValidity | None = None,
+        hidden: Any = None,
+        text: Sequence[int] = (),
     ) -> None:
         if len(rows) != tree.n:
             raise StructgenError(f"a tree of {tree.n} nodes needs as many rows, found {len(rows)}")
         self._tree, self._automaton, self._rows, self._warp, self._future = tree, automaton, rows, warp, future
+        self._hidden, self.text = hidden, text
         self._known: dict[int, Any] = {}
 
     def log_p(self, node: int) -> Any:
         if node not in self._known:
             self._known[node] = self._compute(node)
         return self._known[node]
+
+    def hidden(self, node: int) -> Any:
+        if self._hidden is None:
+            raise StructgenError("this target has no hidden states: a verifier names the layer it wants in `layers`")
+        return self._hidden[node]
 
     def _compute(self, node: int) -> Any:
         state = int(self._tree.states[node])

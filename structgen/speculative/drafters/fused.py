@@ -11,7 +11,7 @@ when it would have been right.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
@@ -57,6 +57,7 @@ class Offer:
     token: int
     label: Label
     rest: Iterator[int]
+    prior: float
 
 
 @dataclass
@@ -80,7 +81,13 @@ class Fused:
     def __init__(self, sources: Sequence[Source], constraint: Stopped, n_prompt: int, rates: Rates, is_tree: bool = True) -> None:
         self._sources, self._constraint, self._n_prompt, self._rates, self._is_tree = sources, constraint, n_prompt, rates, is_tree
         self._offers: list[Offer] = []
+        self._places: list[Place] = []
         self.least = 0.0
+
+    @property
+    def layers(self) -> tuple[int, ...]:
+        """The hidden states of the target that a source asks for."""
+        return tuple(sorted({layer for source in self._sources for layer in source.layers}))
 
     def propose(self, context: Tokens, state: int, budget: int, choose: Choose) -> DraftTree:
         growth = _Growth(Sapling(self._constraint, state, len(context)))
@@ -99,8 +106,11 @@ class Fused:
             if is_new:
                 budget -= not forced
                 if not (forced and goes_on):
-                    self._ask(growth, context, node, -value, offer.label[0])
+                    number = offer.label[0]
+                    is_asked = self._sources[number].again and not goes_on
+                    self._ask(growth, context, node, -value, None if is_asked else number)
         self._offers = growth.offers
+        self._places = [Place(context, self._n_prompt, draft, growth.sapling.state(node)) for node, draft in enumerate(growth.drafts)]
         return growth.sapling.tree()
 
     def observe(self, tree: DraftTree, target: TargetView, verdict: Verdict) -> None:
@@ -110,9 +120,15 @@ class Fused:
                 self._rates.add(offer.label, following[offer.parent] == offer.token)
 
     def learn(self, tokens: Sequence[int], logits: Any) -> None:
-        """Pass the target's logits on to the sources."""
+        """Pass the target's logits behind the nodes of the last tree on to the sources."""
         for source in self._sources:
-            source.learn(tokens, logits)
+            source.look(self._places, logits)
+
+    def follow(self, hidden: Mapping[int, Any]) -> None:
+        """Pass the target's hidden states at the next tokens of the text on to the sources that ask for them."""
+        for source in self._sources:
+            if source.layers:
+                source.follow({layer: hidden[layer] for layer in source.layers})
 
     def _node(self, growth: _Growth, offer: Offer, forced: bool) -> tuple[int | None, bool]:
         """The node of an offer, and whether it is a new one; None if it cannot be drafted."""
@@ -128,7 +144,7 @@ class Fused:
         return node, True
 
     def _ask(self, growth: _Growth, context: Tokens, node: int, value: float, but: int | None) -> None:
-        """Collect the guesses behind a node, of all sources or, where tokens are forced, of that one; not of the one that it came from."""
+        """Collect the guesses behind a node, of all sources or, where tokens are forced, of that one; not of number ``but``."""
         state = growth.sapling.state(node)
         if state <= FINISHED:
             return
@@ -138,22 +154,25 @@ class Fused:
                 continue
             found = False
             for guess in source.guesses(place):
-                found |= self._offer(growth, node, iter(guess.tokens), (number, guess.grade, True), value)
+                prior = source.prior if guess.chance is None else guess.chance
+                found |= self._offer(growth, node, iter(guess.tokens), (number, guess.grade, True), value, prior)
             if found and isinstance(source, Forced):
                 break
 
     def _go_on(self, growth: _Growth, offer: Offer, node: int, value: float) -> bool:
         """Offer the next token of a guess behind its last one."""
-        return growth.sapling.state(node) > FINISHED and self._offer(growth, node, offer.rest, (*offer.label[:2], False), value)
+        return growth.sapling.state(node) > FINISHED and self._offer(
+            growth, node, offer.rest, (*offer.label[:2], False), value, offer.prior
+        )
 
-    def _offer(self, growth: _Growth, node: int, tokens: Iterator[int], label: Label, value: float) -> bool:
+    def _offer(self, growth: _Growth, node: int, tokens: Iterator[int], label: Label, value: float, prior: float) -> bool:
         """Note the next token of a guess, if the constraint allows it."""
         token = next(tokens, None)
         if token is None or self._constraint.advance(growth.sapling.state(node), token) == DEAD:
             return False
-        offer = Offer(node, int(token), label, tokens)
+        offer = Offer(node, int(token), label, tokens, prior)
         growth.offers.append(offer)
-        worth = value * self._rates(label, self._sources[label[0]].prior)
+        worth = value * self._rates(label, prior)
         heapq.heappush(growth.heap, (-worth, next(growth.ticket), offer))
         return True
 

@@ -6,7 +6,7 @@ because no chance is involved in a guess.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from typing import Any, NamedTuple, TypeVar
 
@@ -38,6 +38,8 @@ class Guess(NamedTuple):
     """How the text might go on. May be an iterator, which is asked only for as much as is drafted."""
     grade: int = 0
     """What kind of guess this is: how often guesses come true is counted for each source and grade apart."""
+    chance: float | None = None
+    """How likely each of its tokens is held to be before any guess of this grade was seen; None: the source's ``prior``."""
 
 
 class Source:
@@ -47,6 +49,10 @@ class Source:
     """How often its guesses are expected to come true before any was seen."""
     everywhere: bool = True
     """Whether it is asked behind drafts of others too, not only behind the text."""
+    again: bool = False
+    """Whether it is asked behind its own guesses too, where they end."""
+    layers: tuple[int, ...] = ()
+    """The hidden states of the target that ``follow`` is to see, as transformers numbers them: 0 is the embeddings, -1 the last."""
     constraint: Stopped
 
     def begin(self, constraint: Stopped, prompt: Sequence[int]) -> Source:
@@ -59,6 +65,14 @@ class Source:
 
     def learn(self, tokens: Sequence[int], logits: Any) -> None:
         """See the target's raw ``logits`` (torch, [n, V]) behind n tokens, whether they were kept or not."""
+
+    def look(self, places: Sequence[Place], logits: Any) -> None:
+        """The same with all that comes before: override it where one token is not enough."""
+        self.learn([place.last(1)[0] for place in places], logits)
+
+    def follow(self, hidden: Mapping[int, Any]) -> None:
+        """See the target's hidden states of ``layers`` (torch, [n, d] each) at the next n tokens of the text: each token is seen once, in
+        order, the prompt's first. The latest tokens of a text have none yet: the target has not been run over them."""
 
 
 S = TypeVar("S", bound=Source)

@@ -19,6 +19,7 @@ class TokenRecycling(Source):
     """``kept``: successors per token; ``most``: how many of those that the constraint allows are guessed."""
 
     prior = 0.3
+    again = True
 
     def __init__(self, kept: int = 8, most: int = 2) -> None:
         if min(kept, most) < 1:

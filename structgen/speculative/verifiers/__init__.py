@@ -1,4 +1,4 @@
-"""Who decides which drafts to keep. All but `LossyTypicalAcceptance` leave the target's law exactly as it is.
+"""Who decides which drafts to keep. All but those named lossy leave the target's law exactly as it is.
 
 | verifier | drafts | source |
 |---|---|---|
@@ -11,11 +11,15 @@
 | `KSeq` | independent siblings | arXiv 2310.15141 |
 | `MultiPathBlock` | independent chains | after arXiv 2602.16961 |
 | `LossyTypicalAcceptance` | any; another law | arXiv 2401.10774 |
+| `LossyJudge` | any; another law; needs a trained head | arXiv 2501.19309 |
+| `LossyArbitrage` | whole steps; another law; needs a trained router | arXiv 2512.05033 |
 """
 
 from structgen.speculative.verifiers.block import BlockVerification
 from structgen.speculative.verifiers.following import GreedyMatch, GumbelCoupled, SampleFollow
 from structgen.speculative.verifiers.k_seq import KSeq
+from structgen.speculative.verifiers.lossy_arbitrage import LossyArbitrage
+from structgen.speculative.verifiers.lossy_judge import LossyJudge
 from structgen.speculative.verifiers.lossy_typical import LossyTypicalAcceptance
 from structgen.speculative.verifiers.multi_path import MultiPathBlock
 from structgen.speculative.verifiers.rejection import RecursiveRejection
@@ -26,6 +30,8 @@ __all__ = [
     "GreedyMatch",
     "GumbelCoupled",
     "KSeq",
+    "LossyArbitrage",
+    "LossyJudge",
     "LossyTypicalAcceptance",
     "MultiPathBlock",
     "RecursiveRejection",
