@@ -33,14 +33,10 @@ def intersection(expr: ir.Expr, dfa: CharDfa) -> ir.Expr:
     Raises StructgenError for JSON strings and scopes of distinct names, whose spelling an automaton of texts does not see, and
     LimitExceeded where the result would be too large.
     """
-    try:
+    try:  # where it is regular, one automaton will do, which is never in two places at once
+        return ir.Regular(chardfa.intersect(language(expr), dfa))
+    except StructgenError:
         found = _Product(dfa).run(expr)
-    except LimitExceeded:
-        try:  # where it is regular, one automaton may do
-            return ir.Regular(chardfa.intersect(language(expr), dfa))
-        except StructgenError:
-            pass
-        raise
     return ir.Choice(tuple(words for q, words in found.items() if dfa.accepting[q]))
 
 

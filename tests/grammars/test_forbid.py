@@ -152,6 +152,21 @@ def test_counted_repetitions_share_their_rounds() -> None:
     assert words.count() == 1 + 2 + 3 + (4 + 2)
 
 
+def test_counted_characters_have_masks_with_long_tokens() -> None:
+    """Once an expression for each count, which were all followed at once: too many for a vocabulary of real size."""
+    from transformers import AutoTokenizer
+
+    from structgen.models.tiny_prompt import TINY_MODEL_PATH
+
+    vocab = sg.Vocabulary.from_tokenizer(AutoTokenizer.from_pretrained(TINY_MODEL_PATH))
+    automaton = sg.compile(sg.forbid(sg.regex("[a-z ]{1,80}"), ["ad", "lo", "e b"]), vocab)
+    state, random = automaton.initial, Random(1)
+    while tokens := [token for token in automaton.allowed(state).tolist() if token not in vocab.eos_token_ids]:
+        assert not any(part in vocab.token_bytes(token) for token in tokens for part in (b"ad", b"lo", b"e b"))
+        state = automaton.advance(state, random.choice(tokens))
+    assert automaton.is_accepting(state)
+
+
 def test_long_patterns_in_a_regular_language() -> None:
     pattern = "abcdefghij" * 100
     automaton = sg.compile(sg.forbid(sg.regex("[a-z]*"), [pattern]), sg.Vocabulary.from_bytes([b"a", b""], eos_token_id=1))
