@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from structgen.automata import ir
 from structgen.errors import GrammarSyntaxError, LimitExceeded
@@ -49,6 +50,14 @@ class GrammarReader:
             raise self.error(f"expected {what}, found {self.found()}")
         self.at = match.end()
         return match[0]
+
+    def alternatives(self, sequence: Callable[[], ir.Expr], space: Callable[[], object]) -> ir.Expr:
+        """What ``sequence`` reads, again behind each ``|`` and the ``space`` there."""
+        found = [sequence()]
+        while self.take("|"):
+            space()
+            found.append(sequence())
+        return found[0] if len(found) == 1 else ir.Choice(tuple(found))
 
     def character(self, code: int, at: int) -> int:
         """The code point itself, an error if it is no character."""

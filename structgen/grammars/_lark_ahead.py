@@ -1,9 +1,11 @@
-"""With which characters may go on what stands in front of an expression: FIRST and FOLLOW of a grammar, over classes of characters.
+"""With which tokens may go on what stands in front of an expression: FIRST and FOLLOW of a grammar.
 
 Sets are bit masks, rules are looked at until nothing is added (A. Aho, M. Lam, R. Sethi, J. Ullman, Compilers, 2006, section 4.4).
 """
 
 from __future__ import annotations
+
+from collections.abc import Collection
 
 from structgen.automata import ir
 
@@ -11,11 +13,11 @@ __all__ = ["Ahead"]
 
 
 class Ahead:
-    """``first``: the mask of every terminal, which are rules without a body here."""
+    """``first``: the mask of every terminal, which are rules without a body here; those in ``empty`` have no text."""
 
-    def __init__(self, root: ir.Rule, first: dict[ir.Rule, int]) -> None:
+    def __init__(self, root: ir.Rule, first: dict[ir.Rule, int], empty: Collection[ir.Rule]) -> None:
         self.rules = {rule: rule.body for rule in _reachable(root) if rule.body is not None}
-        self.firsts = {**dict.fromkeys(self.rules, (0, False)), **{rule: (mask, False) for rule, mask in first.items()}}
+        self.firsts = {**dict.fromkeys(self.rules, (0, False)), **{rule: (mask, rule in empty) for rule, mask in first.items()}}
         self.follows: dict[int, int] = {}
         """By identity of expressions."""
         self.exprs: list[ir.Expr] = []

@@ -74,7 +74,7 @@ class _Columns:
 
     def write(self, expr: ir.Expr, column: int) -> ir.Expr:
         """An expression in a block at a column."""
-        if not self.marked[id(expr)]:
+        if not self.marked.get(id(expr)):
             return expr
         key = (id(expr), column)
         if key not in self.written:
@@ -85,6 +85,8 @@ class _Columns:
 
     def copy(self, expr: ir.Expr, column: int) -> ir.Expr:
         if isinstance(expr, ir.Regular):
+            if id(expr) in self.marks.indents:  # of a block without text
+                return self.deeper(self.marks.indents[id(expr)], ir.EMPTY, column)
             return self.exactly(self.marks.columns[id(expr)], column)
         if isinstance(expr, ir.Choice):
             return either(self.write(item, column) for item in expr.items)

@@ -12,16 +12,17 @@ from collections.abc import Hashable, Iterable, Mapping
 from typing import Generic, Protocol, TypeVar
 
 from structgen.automata import ir
-from structgen.automata.chardfa import CharDfa, union
+from structgen.automata.chardfa import CharDfa, literal, union
 from structgen.errors import LimitExceeded
 
-__all__ = ["NOTHING", "Contexts", "Lexing", "either", "sequence", "without_loops"]
+__all__ = ["NOTHING", "NO_TEXT", "Contexts", "Lexing", "either", "sequence", "without_loops"]
 
 MAX_CONTEXTS = 50_000
 """Expressions, each counted for the duties before and the sets of duties after it."""
 MAX_UNROLLED = 1_000
 """Rounds of a bounded repetition: the duties may differ after each."""
 NOTHING = ir.Choice(())
+NO_TEXT = literal("")
 
 Duties = TypeVar("Duties", bound=Hashable)
 
@@ -204,7 +205,8 @@ class Contexts(Generic[Duties]):
         steps = self.lexing.steps(rule, start)
         if steps is not None:
             if key not in self.words:
-                self.words[key] = ir.Regular(union(*(dfa for end, dfa in steps.items() if end in reached)))
+                texts = union(*(dfa for end, dfa in steps.items() if end in reached))
+                self.words[key] = ir.EMPTY if texts == NO_TEXT else ir.Regular(texts)
             return self.words[key]
         if key not in self.written:
             self.written[key] = ir.Rule(rule.name)

@@ -8,6 +8,7 @@ Inside brackets newline tokens are ignored, so what may stand both inside and ou
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -16,11 +17,11 @@ from lark.indenter import Indenter
 from structgen.automata import ir
 from structgen.errors import StructgenError
 
-from ._lark_basic import FREE
+from ._lark_basic import END, FREE, REDUCED, Place, Terminal
 from ._lark_columns import in_columns
 from ._lark_contexts import NOTHING, Contexts, without_loops
-from ._lark_indent_lexer import LineLexer, Terminals
-from ._lark_scanner import TokenScanner
+from ._lark_indent_lexer import COLUMN, INSIDE, LineLexer
+from ._lark_scanner import IGNORED, Scanners
 
 __all__ = ["Indentation", "check_options", "in_lines", "indentation"]
 
@@ -70,13 +71,13 @@ def check_options(parser: str, lexer: str | None) -> None:
         )
 
 
-def in_lines(root: ir.Rule, names: Mapping[ir.Rule, str], scanner: TokenScanner, settings: Indentation) -> ir.Expr:
-    """The whole documents of ``root``; its terminals have no bodies, only the ``names`` of the tokens that they are."""
-    lines = _Lines(root, names, settings)
+def in_lines(root: ir.Rule, terminals: Mapping[ir.Rule, Terminal], scanners: Scanners, first: int, settings: Indentation) -> ir.Expr:
+    """The whole documents of ``root``, whose ``terminals`` have no bodies; the scanner ``first`` reads their beginning."""
+    lines = _Lines(root, terminals, settings)
     document = without_loops(lines.document(root))
-    lexer = LineLexer(scanner, lines.terminals, document)
-    contexts = Contexts(lexer, document, FREE)
-    found = contexts.document(lexer.tails())
+    lexer = LineLexer(scanners, {rule: terminal for terminal, rule in lines.known.items()}, document, settings[:3])
+    contexts = Contexts(lexer, document, Place(first, 0, FREE))
+    found = contexts.document(defaultdict(lambda: ir.EMPTY))
     return in_columns(found, lexer.marks(contexts), settings.tab, settings.max_column)
 
 
@@ -85,12 +86,15 @@ class _Lines:
 
     A rule is copied for each way to be used: behind a token, in brackets, or ``lined``: where a line may have to be begun."""
 
-    def __init__(self, root: ir.Rule, names: Mapping[ir.Rule, str], settings: Indentation) -> None:
-        self.names, self.settings = names, settings
-        self.terminals = Terminals(settings.newline)
+    def __init__(self, root: ir.Rule, terminals: Mapping[ir.Rule, Terminal], settings: Indentation) -> None:
+        self.terminals, self.settings = terminals, settings
+        self.known: dict[Terminal, ir.Rule] = {}
+        self.between, self.between_inside = (ir.Choice((ir.EMPTY, self.terminal(Terminal(label)))) for label in (IGNORED, INSIDE))
+        self.column = ir.Choice((ir.EMPTY, ir.Seq((self.terminal(Terminal(COLUMN)), self.between))))
+        names = {rule: terminal.label for rule, terminal in terminals.items()}
         self.rules = {rule: _body(rule) for rule in _reachable(root, names)}
         self.lined = self.closure(lambda expr, known: _any(expr, known), {r for r, name in names.items() if name in settings[:3]})
-        self.nullable = self.closure(_nullable, set())
+        self.nullable = self.closure(_nullable, {rule for rule, name in names.items() if name == REDUCED})
         self.copies: dict[tuple[ir.Rule, bool, bool], ir.Rule] = {}
         self.todo: list[tuple[ir.Rule, bool, bool]] = []
         self.tokens: dict[tuple[ir.Rule, bool], ir.Expr] = {}
@@ -112,8 +116,11 @@ class _Lines:
                     known.add(rule)
         return known
 
+    def terminal(self, terminal: Terminal) -> ir.Rule:
+        return self.known.setdefault(terminal, ir.Rule(terminal.label))
+
     def name(self, expr: ir.Expr) -> str | None:
-        return self.names.get(expr) if isinstance(expr, ir.Rule) else None
+        return self.terminals[expr].label if isinstance(expr, ir.Rule) and expr in self.terminals else None
 
     def depths(self, expr: ir.Expr) -> tuple[int, int]:
         """By how much an expression changes the depth of brackets, and the least depth inside, at most 0."""
@@ -137,7 +144,7 @@ class _Lines:
     # -- the copy ---------------------------------------------------------------------------------------------------------------
 
     def document(self, root: ir.Rule) -> ir.Rule:
-        document = ir.Rule("document", ir.Seq((self.terminals.between, self.copy(root, False, 0), self.terminals.column)))
+        document = ir.Rule("document", ir.Seq((self.between, self.copy(root, False, 0), self.column, self.terminal(Terminal(END)))))
         while self.todo:
             self.at, lined, inside = self.todo.pop()
             self.copies[self.at, lined, inside].define(self.copy(self.rules[self.at], lined, int(inside)))
@@ -146,10 +153,10 @@ class _Lines:
     def copy(self, expr: ir.Expr, lined: bool, depth: int) -> ir.Expr:
         """An expression at a depth of brackets; ``lined``: where a column may have to be read before it."""
         name, flat = self.name(expr), self.is_flat(expr)
-        if name in self.settings[:3]:
-            return self.newline(name, lined, depth)
+        if isinstance(expr, ir.Rule) and name in (REDUCED, *self.settings[:3]):
+            return self.terminal(self.terminals[expr]) if name == REDUCED else self.newline(expr, lined, depth)
         if lined and flat and not _nullable(expr, self.nullable):
-            return ir.Seq((self.terminals.column, self.copy(expr, False, depth)))
+            return ir.Seq((self.column, self.copy(expr, False, depth)))
         if isinstance(expr, ir.Choice):
             return ir.Choice(tuple([self.copy(item, lined, depth) for item in expr.items]))
         if isinstance(expr, ir.Repeat):
@@ -159,7 +166,7 @@ class _Lines:
             return self.sequence(list(_flat(expr)), lined, depth)
         assert isinstance(expr, ir.Rule)
         if name is not None:
-            return self.token(expr, name, depth)
+            return self.token(expr, depth)
         key = (expr, lined, depth > 0)
         if key not in self.copies:
             self.copies[key] = ir.Rule(expr.name)
@@ -169,26 +176,27 @@ class _Lines:
     def is_flat(self, expr: ir.Expr) -> bool:
         return not _any(expr, self.lined)
 
-    def newline(self, name: str | None, lined: bool, depth: int) -> ir.Expr:
+    def newline(self, expr: ir.Rule, lined: bool, depth: int) -> ir.Expr:
         if depth:
             return NOTHING
-        if name != self.settings.newline:
-            raise self.error(f"{name} without its counterpart in the same alternative")
-        return ir.Seq((self.terminals.column, self.terminals.newline)) if lined else self.terminals.newline
+        if self.name(expr) != self.settings.newline:
+            raise self.error(f"{self.name(expr)} without its counterpart in the same alternative")
+        newline = self.terminal(self.terminals[expr])
+        return ir.Seq((self.column, newline)) if lined else newline
 
-    def token(self, terminal: ir.Rule, name: str, depth: int) -> ir.Expr:
+    def token(self, expr: ir.Rule, depth: int) -> ir.Expr:
         """A token and the pieces behind it."""
-        inside = depth + self.depths(terminal)[0] > 0
-        if (terminal, inside) not in self.tokens:
-            between = self.terminals.between_inside if inside else self.terminals.between
-            self.tokens[terminal, inside] = ir.Seq((self.terminals.token(name), between))
-        return self.tokens[terminal, inside]
+        inside = depth + self.depths(expr)[0] > 0
+        key = self.terminal(self.terminals[expr]), inside
+        if key not in self.tokens:
+            self.tokens[key] = ir.Seq((key[0], self.between_inside if inside else self.between))
+        return self.tokens[key]
 
     def sequence(self, items: Sequence[ir.Expr], lined: bool, depth: int) -> ir.Expr:
         found, i = [], 0
         while i < len(items):
             end = self.end_of_block(items, i) if not depth and self.name(items[i]) == self.settings.indent else i
-            found.append(self.block(items[i + 1 : end]) if end > i else self.copy(items[i], lined, depth))
+            found.append(self.block(items[i : end + 1]) if end > i else self.copy(items[i], lined, depth))
             flat = all(map(self.is_flat, items[i : end + 1]))
             depth += sum(self.depths(item)[0] for item in items[i : end + 1])
             lined = not depth and (not flat or (lined and _nullable(items[i], self.nullable)))
@@ -205,8 +213,8 @@ class _Lines:
         raise self.error(f"{self.settings.indent} without {self.settings.dedent} in the same alternative")
 
     def block(self, items: Sequence[ir.Expr]) -> ir.Expr:
-        found, inner = self.terminals, self.sequence(items, False, 0)
-        return ir.Rule("block", ir.Seq((found.indent, found.between, inner, found.column, found.dedent)))
+        indent, dedent = (self.terminal(self.terminals[rule]) for rule in (items[0], items[-1]) if isinstance(rule, ir.Rule))
+        return ir.Rule("block", ir.Seq((indent, self.between, self.sequence(items[1:-1], False, 0), self.column, dedent)))
 
 
 def _items(expr: ir.Expr) -> tuple[ir.Expr, ...]:
@@ -234,7 +242,7 @@ def _nullable(expr: ir.Expr, rules: set[ir.Rule]) -> bool:
     return any(found) if isinstance(expr, ir.Choice) else all(found)
 
 
-def _reachable(root: ir.Rule, names: Mapping[ir.Rule, str]) -> list[ir.Rule]:
+def _reachable(root: ir.Rule, names: Mapping[ir.Rule, Any]) -> list[ir.Rule]:
     found: dict[ir.Rule, None] = {root: None}
     todo: list[ir.Expr] = [root]
     while todo:

@@ -1,55 +1,53 @@
-"""Lark's LALR(1) parser with its contextual lexer, as a grammar of the machine.
+"""The texts of Lark's LALR(1) parser, whose tables resolve conflicts, as a grammar.
 
-Lark makes the tables and the scanners; here their runs become rules. The lexer is chosen by the parser's state after the last
-shift, so a place in a text is that state, the tokens that may come next, and duties: every token is the longest match of its
-scanner, which reads on behind it and must not accept again (as in `_lark_lexer`). A nonterminal is expanded for the state it
-begins in and the place there, along the gotos of the table. Reducing narrows the tokens that may come next to those for which the
-table says so; thus conflicts that Lark resolves, and lookaheads that LALR merges, come out as they do there.
+Lark makes the tables; here their runs become rules. A nonterminal is expanded for each state in which the parser begins it, along
+the gotos, so that the state in which a rule is reduced is known. There the table may say something else for tokens that the
+grammar allows next, for conflicts are resolved as a shift or by priorities: behind the rule these are ruled out (`REDUCED`).
+And the state behind each token says which scanner reads on. Pairs of a nonterminal and a state that differ in none of these are
+one rule: the coarsest partition, found by refinement (J. Hopcroft, An n log n algorithm, 1971; here in rounds).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from lark.grammar import Rule, Symbol
+from lark.grammar import NonTerminal, Rule, Symbol
+from lark.grammar import Terminal as LarkTerminal
+from lark.parsers.grammar_analysis import calculate_sets
 from lark.parsers.lalr_analysis import Shift
 from lark.parsers.lalr_parser import LALR_Parser
 
 from structgen.automata import ir
-from structgen.automata._chardfa_minimal import canonical
-from structgen.automata._chardfa_subset import MAX_STATES, crawl
-from structgen.automata.chardfa import CharDfa, is_empty
 from structgen.errors import LimitExceeded
 
-from ._lark_contexts import NOTHING, either, sequence
-from ._lark_lexer import NO_DUTIES, Duties
-from ._lark_scanner import IGNORED, TokenScanner, joint, next_state
+from ._lark_basic import END, REDUCED, Terminal
 
-__all__ = ["BoundedTables", "in_parser_states"]
+__all__ = ["BoundedTables", "ParserGrammar", "in_parser_states"]
 
-MAX_PLACES = 20_000
-"""Pairs of a nonterminal in a parser state and a place before or after it."""
 MAX_ITEMS = 500_000
 """Items in all states of Lark's tables."""
-END = "$END"
+MAX_STEPS = 20_000_000
+"""Symbols looked at to tell rules in different states apart."""
+
+Pair = tuple[int, str]
+"""A state of the parser and a nonterminal that begins there."""
+Way = tuple[tuple["Pair | Terminal", ...], frozenset[str]]
+"""The symbols of a rule, and the tokens that may not follow it."""
 
 
-class Place(NamedTuple):
-    state: int
-    """The parser's state after the last shift."""
-    tokens: frozenset[str] | None
-    """Those that may come next, None if nothing was reduced since."""
-    duties: Duties
+class ParserGrammar(NamedTuple):
+    root: ir.Rule
+    terminals: dict[ir.Rule, Terminal]
+    """Rules without a body."""
+    lexers: list[Any]
+    first: int
+    """The lexer that reads the beginning, by number."""
 
 
-Part = tuple[int, str, Place]
-"""A nonterminal, the parser's state where it begins, and the place there."""
-
-
-def in_parser_states(parser: Any) -> ir.Expr:
-    """The texts that a `lark.Lark` with ``parser="lalr"`` parses."""
-    return _Parser(parser).document()
+def in_parser_states(parser: Any) -> ParserGrammar:
+    """The tokens that a `lark.Lark` with ``parser="lalr"`` parses, and its lexers."""
+    return _States(parser).grammar()
 
 
 class BoundedTables(LALR_Parser):
@@ -87,170 +85,96 @@ def _check_items(rules: list[Rule], starts: list[str]) -> None:
         todo += found
 
 
-# -- the lexer ----------------------------------------------------------------------------------------------------------------
-
-
-State = frozenset[tuple[int, bool, Duties]]
-"""Possibilities: the scanner's state, whether a piece has ended here, and the duties."""
-
-
-class _Lexer:
-    """The scanners of one parser, and what each may read from places with duties."""
-
-    def __init__(self, parser: Any) -> None:
-        lexers = parser.parser.lexer.lexers
-        distinct = list({id(lexer): lexer for lexer in lexers.values()}.values())
-        self.scanners = [TokenScanner(lexer) for lexer in distinct]
-        self.scanner_of = {state: next(i for i, other in enumerate(distinct) if other is lexer) for state, lexer in lexers.items()}
-        self.longer: list[CharDfa] = []
-        """The texts that make a match longer; duties are states of these."""
-        self.numbers: dict[CharDfa, int] = {}
-        self.duty_of: dict[tuple[int, int], int] = {}
-        self.known: dict[tuple[int, Duties], dict[tuple[str, Duties], CharDfa]] = {}
-
-    def read(self, place: Place) -> dict[tuple[str, Duties], CharDfa]:
-        """By type of the next token (`END` for none) and the duties behind it: ignored pieces, then the token."""
-        key = (self.scanner_of[place.state], place.duties)
-        if key not in self.known:
-            self.known[key] = self._read(*key)
-        return self.known[key]
-
-    def _read(self, scanner: int, duties: Duties) -> dict[tuple[str, Duties], CharDfa]:
-        own = self.scanners[scanner]
-        after_ignored = [self.owed(scanner, at, NO_DUTIES) for at, label in enumerate(own.labels) if label == IGNORED]
-        involved = sorted({i for some in (duties, *after_ignored) for i, _ in some})
-        starts, columns = joint(own, *(self.longer[i] for i in involved))
-        letters = list(dict.fromkeys(columns))
-        by_duty = [(first, dict(zip(involved, others, strict=True))) for first, *others in letters]
-        ends: list[set[tuple[str, Duties]]] = []
-
-        def successors(state: State) -> list[State | None]:
-            ends.append(self.ends(scanner, state))
-            return [self.step(scanner, state, *classes) or None for classes in by_duty]
-
-        table, _ = crawl(frozenset({(0, True, duties)}), successors, lambda _: False, MAX_STATES)
-        classes = [letters.index(column) for column in columns]
-        outcomes = dict.fromkeys(end for found in ends for end in sorted(found, key=lambda e: (e[0], sorted(e[1]))))
-        return {end: CharDfa(*canonical(starts, classes, table, [end in found for found in ends])) for end in outcomes}
-
-    def ends(self, scanner: int, state: State) -> set[tuple[str, Duties]]:
-        found = set()
-        for at, begins, duties in state:
-            label = self.scanners[scanner].labels[at]
-            if begins:
-                found.add((END, NO_DUTIES))
-            if label:
-                found.add((label, self.owed(scanner, at, duties)))
-        return found
-
-    def owed(self, scanner: int, at: int, duties: Duties) -> Duties:
-        """The duties behind a match: none of the ways to make it longer may come. Equal ones are one duty, whatever the scanner."""
-        key = (scanner, at)
-        if key not in self.duty_of:
-            dfa = self.scanners[scanner].longer_than(at)
-            self.duty_of[key] = -1 if is_empty(dfa) else self.numbers.setdefault(dfa, len(self.longer))
-            self.longer += [dfa] if self.duty_of[key] == len(self.longer) else []
-        return duties | {(self.duty_of[key], 0)} if self.duty_of[key] >= 0 else duties
-
-    def step(self, scanner: int, state: State, own: int, others: dict[int, int]) -> State:
-        found = set()
-        for at, _, duties in state:
-            after = next_state(self.scanners[scanner], at, own)
-            read = [(i, next_state(self.longer[i], q, others[i])) for i, q in duties]
-            if after < 0 or any(q >= 0 and self.longer[i].accepting[q] for i, q in read):
-                continue
-            kept = frozenset((i, q) for i, q in read if q >= 0)
-            found.add((after, False, kept))
-            if self.scanners[scanner].labels[after] == IGNORED:
-                found.add((0, True, self.owed(scanner, after, kept)))
-        return frozenset(found)
-
-
-# -- the parser ---------------------------------------------------------------------------------------------------------------
-
-
-class _Parser:
+class _States:
     def __init__(self, parser: Any) -> None:
         tables = parser.parser.parser._parse_table
+        ((start, state),) = tables.start_states.items()
         self.table: dict[int, dict[str, tuple[Any, Any]]] = tables.states
-        ((self.start, state),) = tables.start_states.items()
-        self.begin = Place(state, None, NO_DUTIES)
+        self.root: Pair = (state, start)
         self.rules: dict[str, list[Rule]] = {}
         for rule in parser.rules:
             self.rules.setdefault(rule.origin.name, []).append(rule)
-        self.lexer = _Lexer(parser)
-        self.found: dict[Part, dict[Place, None]] = {}
-        self.written: dict[tuple[Part, Place], ir.Rule] = {}
-        self.todo: list[tuple[Part, Place, ir.Rule]] = []
+        beyond = Rule(NonTerminal("$root"), [NonTerminal(start), LarkTerminal(END)])
+        self.follow = calculate_sets({*parser.rules, beyond})[1]  # type: ignore[no-untyped-call]
+        lexer = getattr(parser.parser.lexer, "lexer", parser.parser.lexer)  # behind a postlex
+        by_state = getattr(lexer, "lexers", None) or dict.fromkeys(self.table, lexer)
+        self.lexers = list({id(by_state[state]): by_state[state] for state in self.table}.values())
+        number = {id(lexer): i for i, lexer in enumerate(self.lexers)}
+        self.lexer_of = {state: number[id(by_state[state])] for state in self.table}
 
-    def document(self) -> ir.Expr:
-        root = (self.begin.state, self.start, self.begin)
-        self.solve(root)
-        ends = [place for place in self.found[root] if place.tokens is not None and END in place.tokens]
-        tails = [self.lexer.read(place)[END, NO_DUTIES] for place in ends]
-        document = either(sequence(self.rule(root, end), ir.Regular(tail)) for end, tail in zip(ends, tails, strict=True))
-        while self.todo:
-            part, end, written = self.todo.pop()
-            written.define(either(self.alternative(rule, part, end) for rule in self.rules[part[1]]))
-        return document
+    def grammar(self) -> ParserGrammar:
+        ways = self.ways()
+        blocks = _blocks(ways)
+        rules = {block: ir.Rule(pair[1]) for pair, block in blocks.items()}
+        terminals: dict[Terminal, ir.Rule] = {}
 
-    def solve(self, root: Part) -> None:
-        """Find the places after every part."""
-        self.found[root] = {}
-        size = 0
-        while size != (size := len(self.found) + sum(map(len, self.found.values()))):
-            for part in list(self.found):
-                for rule in self.rules[part[1]]:
-                    states, layers = self.run(rule, part)
-                    self.found[part].update(dict.fromkeys(p for place in layers[-1] if (p := self.reduced(rule, states[-1], place))))
-            if size > MAX_PLACES:
-                raise LimitExceeded("rules, each counted for the parser states and tokens before and after it", MAX_PLACES)
+        def rule(symbol: Pair | Terminal) -> ir.Rule:
+            if isinstance(symbol, Terminal):
+                return terminals.setdefault(symbol, ir.Rule(symbol.label))
+            return rules[blocks[symbol]]
 
-    def run(self, rule: Rule, part: Part) -> tuple[list[int], list[dict[Place, None]]]:
-        """The states of the parser and the places before, between and after the symbols of a rule."""
-        states, layers = [part[0]], [{part[2]: None}]
+        for pair in {block: pair for pair, block in blocks.items()}.values():
+            marked = [(*symbols, *([Terminal(REDUCED, None, banned)] if banned else [])) for symbols, banned in ways[pair]]
+            rule(pair).define(_without_left_recursion(rule(pair), [tuple(map(rule, symbols)) for symbols in marked]))
+        by_rule = {rule: terminal for terminal, rule in terminals.items()}
+        return ParserGrammar(rule(self.root), by_rule, self.lexers, self.lexer_of[self.root[0]])
+
+    def ways(self) -> dict[Pair, list[Way]]:
+        """The rules of all nonterminals, for each state in which they begin."""
+        found: dict[Pair, list[Way]] = {self.root: []}
+        todo = [self.root]
+        for pair in todo:  # grows
+            found[pair] = [self.run(rule, pair[0]) for rule in self.rules[pair[1]]]
+            for symbol in [symbol for symbols, _ in found[pair] for symbol in symbols]:
+                if not isinstance(symbol, Terminal) and symbol not in found:
+                    found[symbol] = []
+                    todo.append(symbol)
+        return found
+
+    def run(self, rule: Rule, state: int) -> Way:
+        symbols: list[Pair | Terminal] = []
         for symbol in rule.expansion:
-            action, after = self.table[states[-1]].get(symbol.name, (None, -1))
-            if action is not Shift:
-                return states, [{}]
-            layers.append(dict.fromkeys(place for before in layers[-1] for place, _ in self.steps(states[-1], symbol, before)))
-            states.append(after)
-        return states, layers
+            _, after = self.table[state][symbol.name]
+            symbols.append(Terminal(symbol.name, self.lexer_of[after]) if symbol.is_term else (state, symbol.name))
+            state = after
+        others = {name for name, (action, argument) in self.table[state].items() if action is Shift or argument != rule}
+        return tuple(symbols), frozenset(token.name for token in self.follow[rule.origin] if token.name in others)
 
-    def steps(self, state: int, symbol: Symbol, place: Place) -> Iterator[tuple[Place, CharDfa | None]]:
-        """The places after a symbol, as far as they are known, for a terminal with the texts on the way."""
-        if not symbol.is_term:
-            yield from [(after, None) for after in self.found.setdefault((state, symbol.name, place), {})]
-        elif place.tokens is None or symbol.name in place.tokens:
-            for (name, duties), dfa in self.lexer.read(place).items():
-                if name == symbol.name:
-                    yield Place(self.table[state][name][1], None, duties), dfa
 
-    def reduced(self, rule: Rule, state: int, place: Place) -> Place | None:
-        """The place after reducing, None if no token that may come next makes the parser do that."""
-        tokens = frozenset(name for name, action in self.table[state].items() if action[0] is not Shift and action[1] == rule)
-        tokens &= tokens if place.tokens is None else place.tokens
-        return place._replace(tokens=tokens) if tokens else None
+def _blocks(ways: dict[Pair, list[Way]]) -> dict[Pair, int]:
+    """A number for each pair, the same for those that have the same texts and lexers: as many as there are differences."""
+    names: dict[str, int] = {}
+    blocks = {pair: names.setdefault(pair[1], len(names)) for pair in ways}
+    size = sum(1 + len(symbols) for found in ways.values() for symbols, _ in found)
+    n_steps, n_blocks = 0, 0
+    while n_blocks != (n_blocks := len(set(blocks.values()))):
+        n_steps += size
+        if n_steps > MAX_STEPS:
+            raise LimitExceeded("symbols looked at to tell rules in different parser states apart", MAX_STEPS, "a Lark grammar")
+        numbers: dict[Any, int] = {}
+        blocks = {pair: numbers.setdefault((blocks[pair], _form(found, blocks)), len(numbers)) for pair, found in ways.items()}
+    return blocks
 
-    # -- bodies -----------------------------------------------------------------------------------------------------------------
 
-    def alternative(self, rule: Rule, part: Part, end: Place) -> ir.Expr:
-        states, layers = self.run(rule, part)
-        rest: dict[Place, ir.Expr] = {place: ir.EMPTY for place in layers[-1] if self.reduced(rule, states[-1], place) == end}
-        if not rest:
-            return NOTHING
-        for symbol, state, layer in reversed(list(zip(rule.expansion, states, layers, strict=False))):
-            rest = {before: either(self.ways(symbol, state, before, rest)) for before in layer}
-        return rest.get(part[2], NOTHING)
+def _form(ways: Iterable[Way], blocks: dict[Pair, int]) -> frozenset[Any]:
+    return frozenset((tuple([s if isinstance(s, Terminal) else blocks[s] for s in symbols]), banned) for symbols, banned in ways)
 
-    def ways(self, symbol: Symbol, state: int, before: Place, rest: dict[Place, ir.Expr]) -> Iterable[ir.Expr]:
-        for after, dfa in self.steps(state, symbol, before):
-            if after in rest:
-                first = self.rule((state, symbol.name, before), after) if dfa is None else ir.Regular(dfa)
-                yield sequence(first, rest[after])
 
-    def rule(self, part: Part, end: Place) -> ir.Rule:
-        if (part, end) not in self.written:
-            self.written[part, end] = ir.Rule(part[1])
-            self.todo.append((part, end, self.written[part, end]))
-        return self.written[part, end]
+def _without_left_recursion(rule: ir.Rule, ways: Iterable[tuple[ir.Rule, ...]]) -> ir.Expr:
+    """The body of a rule, with a loop for the ways that begin with the rule itself."""
+    first, more = [], []
+    for way in ways:
+        if way[:1] == (rule,):
+            more += [_sequence(way[1:])] if len(way) > 1 else []
+        else:
+            first.append(_sequence(way))
+    body = _choice(first)
+    return ir.Seq((body, ir.Repeat(_choice(more)))) if more else body
+
+
+def _sequence(items: tuple[ir.Expr, ...]) -> ir.Expr:
+    return items[0] if len(items) == 1 else ir.Seq(items)
+
+
+def _choice(items: list[ir.Expr]) -> ir.Expr:
+    return items[0] if len(items) == 1 else ir.Choice(tuple(items))

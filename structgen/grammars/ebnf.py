@@ -59,7 +59,7 @@ class _Parser(GrammarReader):
             first = first or head[1]
             self.at = head.end()
             self.space()
-            self.define(head[1], head.start(1), self.alternatives())
+            self.define(head[1], head.start(1), self.alternatives(self.sequence, self.space))
         rule = self.start(start or first or "the first one")
         self.subtract()
         return rule
@@ -88,13 +88,6 @@ class _Parser(GrammarReader):
                 except StructgenError as error:
                     raise self.error(f"cannot subtract here: {error}", at) from None
             todo = [d for d in todo if d not in ready]
-
-    def alternatives(self) -> ir.Expr:
-        found = [self.sequence()]
-        while self.take("|"):
-            self.space()
-            found.append(self.sequence())
-        return found[0] if len(found) == 1 else ir.Choice(tuple(found))
 
     def sequence(self) -> ir.Expr:
         items: list[ir.Expr] = []
@@ -127,7 +120,7 @@ class _Parser(GrammarReader):
         if self.take("("):
             self.enter()
             self.space()
-            found = self.alternatives()
+            found = self.alternatives(self.sequence, self.space)
             self.expect(")", " at the end of the group")
             self.depth -= 1
             return found

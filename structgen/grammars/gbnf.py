@@ -82,17 +82,13 @@ class _Parser(GrammarReader):
         self.space(False)
         self.expect("::=", f" after the rule name {name!r}")
         self.space(True)
-        self.define(name, at, self.alternatives(nested=False))
+        self.define(name, at, self.body(nested=False))
         if self.peek() and not (self.take("\r\n") or self.take("\r") or self.take("\n")):
             raise self.error(f"expected the end of rule {name!r}, found {self.peek()!r}")
         self.space(True)
 
-    def alternatives(self, nested: bool) -> ir.Expr:
-        found = [self.sequence(nested)]
-        while self.take("|"):
-            self.space(True)
-            found.append(self.sequence(nested))
-        return found[0] if len(found) == 1 else ir.Choice(tuple(found))
+    def body(self, nested: bool) -> ir.Expr:
+        return self.alternatives(lambda: self.sequence(nested), lambda: self.space(True))
 
     def sequence(self, nested: bool) -> ir.Expr:
         items: list[ir.Expr] = []
@@ -183,7 +179,7 @@ class _Parser(GrammarReader):
         self.at += 1
         self.enter()
         self.space(True)
-        found = self.alternatives(nested=True)
+        found = self.body(nested=True)
         self.expect(")", " at the end of the group")
         self.depth -= 1
         return found

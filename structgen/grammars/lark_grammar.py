@@ -34,12 +34,13 @@ from structgen.automata.chardfa import CharDfa, none
 from structgen.automata.leftmost import Scanner
 from structgen.errors import GrammarSyntaxError, LimitExceeded, StructgenError
 
+from ._lark_basic import Terminal as Token
 from ._lark_basic import in_tokens
-from ._lark_indent_lalr import StrictTables, check_contexts
+from ._lark_indent_lexer import LINE_BREAK
 from ._lark_indenter import Indentation, check_options, in_lines, indentation
-from ._lark_lalr import BoundedTables, in_parser_states
+from ._lark_lalr import BoundedTables, ParserGrammar, in_parser_states
 from ._lark_lexer import NO_DUTIES, Lexer, in_contexts
-from ._lark_scanner import TokenScanner
+from ._lark_scanner import Scanners
 from ._lark_terminals import basic_lexer
 from ._regex_parser import parse_regex
 
@@ -53,7 +54,7 @@ MAX_INSTANCES = 10_000
 MAX_COUNT = 10**9
 MAX_EXPANSION = 10_000
 """Symbols in all alternatives that Lark makes of one rule for the LALR parser."""
-LEXERS = {"earley": ["dynamic_complete", "dynamic", "basic"], "lalr": ["contextual"]}
+LEXERS = {"earley": ["dynamic_complete", "dynamic", "basic"], "lalr": ["contextual", "basic"]}
 REPEATS: dict[str, tuple[int, int | None]] = {"*": (0, None), "+": (1, None), "?": (0, 1)}
 REFUSED_BY_LARK = (LarkError, AssertionError, LookupError, ValueError, re.error)
 """What Lark's loader raises for grammars that it does not understand."""
@@ -75,7 +76,7 @@ def parse_lark(
     """The texts that Lark parses from the rule ``start``.
 
     ``lexer``: with "dynamic_complete" (the default for "earley") terminals match any split of the text, with "dynamic" their longest
-    match only, "basic" cuts the text into tokens whatever the parser wants; ``parser="lalr"`` has the contextual lexer.
+    match only, "basic" cuts the text into tokens whatever the parser wants; ``parser="lalr"`` has "contextual" or "basic".
     ``import_paths``: the folders that ``%import`` may read besides the grammars that come with Lark. ``postlex``: a
     `lark.indenter.Indenter`, for blocks up to ``max_column`` (docs/lark.md). Raises `GrammarSyntaxError` with
     line, column and a caret, `StructgenError` for what is not supported, `LimitExceeded` for what is too large.
@@ -97,16 +98,11 @@ def parse_lark(
     try:
         importer = _importer(text, folders)
         lowering = _Lowering(text, _load(text, importer), start, longest=lexer == "dynamic", settings=settings)
-        if settings is not None and parser == "lalr":
+        if parser == "lalr":
             lowering.check_expansions()
-            options = {"lexer": lexer or "contextual", "postlex": postlex}
-            return lowering.in_tokens(start, _lalr_parser(text, start, importer, StrictTables, **options))
-        if lexer == "basic" or settings is not None:
-            return lowering.in_tokens(start)
-        if parser == "earley":
-            return lowering.document()
-        lowering.check_expansions()
-        return in_parser_states(_lalr_parser(text, start, importer))
+            lark = _lalr_parser(text, start, importer, lexer=lexer or "contextual", postlex=postlex)
+            return lowering.in_tokens(in_parser_states(lark))
+        return lowering.in_tokens(lowering.basic(start)) if lexer == "basic" or settings is not None else lowering.document()
     except RecursionError:
         raise LimitExceeded("nesting", MAX_NESTING, "a Lark grammar") from None
 
@@ -168,10 +164,9 @@ def _check_size(tree: Any) -> None:
             size(body, 0)
 
 
-def _lalr_parser(text: str, start: str, importer: Importer, tables: Any = BoundedTables, **more: Any) -> Lark:
+def _lalr_parser(text: str, start: str, importer: Importer, **options: Any) -> Lark:
     try:
-        options: Any = {"start": start, "import_paths": [importer], "_plugins": {"LALR_Parser": tables}, "lexer": "contextual", **more}
-        return Lark(text, parser="lalr", **options)
+        return Lark(text, parser="lalr", start=start, import_paths=[importer], _plugins={"LALR_Parser": BoundedTables}, **options)
     except StructgenError:
         raise
     except REFUSED_BY_LARK as error:
@@ -271,8 +266,8 @@ class _Lowering:
             rule.define(ir.Regular(lexer.before(dfa).get(NO_DUTIES, none())))
         return ir.Seq((self.root, ir.Regular(lexer.at_end()))) if ignored else self.root
 
-    def in_tokens(self, start: str, parser: Lark | None = None) -> ir.Expr:
-        """The documents, where Lark's basic lexer cuts the texts into tokens, or a parser's that reads the same."""
+    def basic(self, start: str) -> ParserGrammar:
+        """The grammar with Lark's basic lexer."""
         try:
             kept = self.settings.kept if self.settings is not None else ()
             lexer, literals = basic_lexer(self.grammar, start, self.pattern, kept)
@@ -280,19 +275,21 @@ class _Lowering:
             raise error.orig_exc from None
         except REFUSED_BY_LARK as error:
             raise _wrong(self.text, error) from None
-        names = {rule: key if key in self.terminals else literals[key] for key, rule in self.names.items()}
-        scanner = self.scanner(lexer)
-        if self.settings is None:
-            return in_tokens(self.root, names, scanner)
-        if parser is not None and parser.options.lexer == "contextual":
-            check_contexts(parser, scanner)
-        return in_lines(self.root, names, scanner, self.settings)
+        tokens = {rule: Token(key if key in self.terminals else literals[key], 0) for key, rule in self.names.items()}
+        return ParserGrammar(self.root, tokens, [lexer], 0)
 
-    def scanner(self, lexer: Any) -> TokenScanner:
+    def in_tokens(self, found: ParserGrammar) -> ir.Expr:
+        """The documents, where scanners cut the texts into tokens."""
+        scanners = self.scanners(found.lexers)
+        if self.settings is None:
+            return in_tokens(found.root, found.terminals, scanners, found.first)
+        return in_lines(found.root, found.terminals, scanners, found.first, self.settings)
+
+    def scanners(self, lexers: Sequence[Any]) -> Scanners:
         try:
-            return TokenScanner(lexer, ahead=True)
+            return Scanners(lexers, alone="" if self.settings is None else LINE_BREAK)
         except StructgenError:
-            for terminal in lexer.terminals:
+            for terminal in {terminal.name: terminal for lexer in lexers for terminal in lexer.terminals}.values():
                 self.alone(terminal.name, terminal.pattern, ahead=True)  # an error that says where
             raise
 
