@@ -25,7 +25,7 @@ from structgen.errors import (
 )
 
 if TYPE_CHECKING:
-    from structgen import sampling, speculative
+    from structgen import diffusion, sampling, speculative
     from structgen.automata.counting import Words
     from structgen.automaton import TokenAutomaton
     from structgen.compiler import compile
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from structgen.grammars.substring import substring_of
     from structgen.grammars.tagged import Tag, marker, tagged, until
     from structgen.grammars.xml import xml
+    from structgen.infilling.generation import infill
+    from structgen.infilling.parts import gap
     from structgen.lattice import Lattice
     from structgen.openai_requests import InvalidRequest, from_response_format, from_tools
     from structgen.processor import LogitsProcessor
@@ -67,14 +69,17 @@ __all__ = [
     "__version__",
     "choice",
     "compile",
+    "diffusion",
     "ebnf",
     "forbid",
     "from_response_format",
     "from_tools",
     "from_type",
+    "gap",
     "gbnf",
     "generate",
     "grammar",
+    "infill",
     "json_schema",
     "lark",
     "literal",
@@ -105,6 +110,8 @@ _HOMES = {
     "structgen.grammars.constraint": ("Constraint", "choice", "ebnf", "forbid", "gbnf", "lark", "literal", "regex", "repeat", "token"),
     "structgen.openai_requests": ("InvalidRequest", "from_response_format", "from_tools"),
     "structgen.grammars.library": ("grammar",),
+    "structgen.infilling.generation": ("infill",),
+    "structgen.infilling.parts": ("gap",),
     "structgen.lattice": ("Lattice",),
     "structgen.grammars.sql": ("sql",),
     "structgen.grammars.substring": ("substring_of",),
@@ -121,7 +128,7 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("sampling", "speculative"):
+    if name in ("diffusion", "sampling", "speculative"):
         return import_module(f"structgen.{name}")
     if name not in _HOME_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

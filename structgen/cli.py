@@ -1,4 +1,6 @@
-"""The ``structgen`` command: generate, check, validate, sample, convert, grammars, warmup. Results go to stdout, everything else to stderr.
+"""The ``structgen`` command: generate, infill, check, validate, sample, convert, grammars, warmup.
+
+Results go to stdout, everything else to stderr.
 
 Nothing heavy is imported before it is needed, so that ``structgen --help`` answers at once.
 """
@@ -75,6 +77,8 @@ def generate(arguments: argparse.Namespace) -> int:
         constraint = _constraint(arguments)
     device = _device(arguments.device)
     model, tokenizer = _load_model(arguments, device, progress)
+    if arguments.diffusion:
+        return _diffuse(arguments, model, tokenizer, text, constraint, progress)
     from structgen.compiler import warmup as compile_kernels
     from structgen.generator import Generator
 
@@ -87,7 +91,7 @@ def generate(arguments: argparse.Namespace) -> int:
 
         torch.manual_seed(arguments.seed)
     sampling = {"temperature": arguments.temperature} if arguments.temperature else {"do_sample": False}
-    budget = {"max_new_tokens": arguments.max_new_tokens, "finish": arguments.finish}
+    budget = {"max_new_tokens": arguments.max_new_tokens or 512, "finish": arguments.finish}
     stream = generator.stream(_prompt(arguments, text, constraint, tokenizer), constraint, **budget, **sampling)
     try:
         _print_answer(stream, constraint, arguments)
@@ -95,6 +99,52 @@ def generate(arguments: argparse.Namespace) -> int:
         stream.close()
     rate = len(stream.tokens) / max(stream.seconds, 1e-9)
     progress.say(f"{len(stream.tokens)} tokens in {stream.seconds:.1f} s ({rate:.0f} tokens/s)")
+    return OK
+
+
+def _diffuse(arguments: argparse.Namespace, model: Any, tokenizer: Any, text: str, constraint: Any, progress: Progress) -> int:
+    """``structgen generate --diffusion``."""
+    from structgen.compiler import compile
+    from structgen.diffusion.generation import run, settings_of
+    from structgen.diffusion.model import as_diffusion_model
+    from structgen.generator import encoded
+    from structgen.jsontext import relayout
+    from structgen.vocabulary import Vocabulary
+
+    vocab = Vocabulary.from_tokenizer(tokenizer)
+    with progress.step("compiling the constraint"):
+        automaton = compile(constraint, vocab)
+    ids = encoded(tokenizer, _prompt(arguments, text, constraint, tokenizer))
+    settings = settings_of(temperature=arguments.temperature, seed=arguments.seed)
+    tokens, took = run(as_diffusion_model(model, tokenizer), ids, automaton, vocab, arguments.max_new_tokens or 128, settings)
+    answer = vocab.decode(tokens).decode()
+    _write(relayout(answer, arguments.indent) if constraint.schema is not None else answer)
+    progress.say(f"{len(tokens)} tokens in {took.forwards} runs of the model, {took.model_seconds + took.guard_seconds:.1f} s")
+    return OK
+
+
+def infill(arguments: argparse.Namespace) -> int:
+    """``structgen infill``: the gaps of a text filled so that the whole is valid."""
+    progress = Progress(arguments.quiet)
+    text = _read_text("-") if arguments.file == "-" else _read_file(arguments.file)
+    if arguments.grammar is None:  # a file ends in a line break, what it holds does not
+        text = text.rstrip("\r\n")
+    first, *others = text.split(arguments.gap) if arguments.gap else [text]
+    with progress.step("reading the constraint"):
+        constraint = _constraint(arguments)
+    model, tokenizer = _load_model(arguments, _device(arguments.device), progress)
+    if arguments.seed is not None:
+        import torch
+
+        torch.manual_seed(arguments.seed)
+    from structgen.infilling import gap, infill
+
+    size = gap(arguments.max_tokens)
+    parts = [first, *(part for other in others for part in (size, other))]
+    sampling = {"temperature": arguments.temperature} if arguments.temperature else {"do_sample": False}
+    with progress.step("filling the gaps"):
+        found = infill(model, tokenizer, parts, constraint, prompt=arguments.prompt, **sampling)
+    _write(found.text, end="" if found.text.endswith("\n") else "\n")
     return OK
 
 
@@ -188,6 +238,7 @@ def _parser() -> argparse.ArgumentParser:
         return added
 
     _add_generate_arguments(command(generate, "Extract JSON from a text: the result on stdout, progress on stderr."))
+    _add_infill_arguments(command(infill, "Fill the gaps of a text so that the whole is what the constraint allows."))
     checked = command(check, "Compile a JSON Schema and report what is enforced.")
     checked.add_argument("schema", metavar="SCHEMA", help="file with a JSON Schema")
     checked.add_argument("--json", action="store_true", help="the report as JSON")
@@ -253,13 +304,30 @@ def _add_generate_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", help="where the model runs (default: cuda if there is one, else cpu)")
     parser.add_argument("--raw", action="store_true", help="TEXT is the whole prompt: add no instruction and no chat template")
     parser.add_argument("--stream", action="store_true", help="print the output as it is generated")
-    parser.add_argument("--max-new-tokens", type=_positive, default=512, metavar="N", help="give up after N tokens (default: 512)")
+    parser.add_argument("--diffusion", action="store_true", help="by a masked diffusion model (default: the embedded one)")
+    parser.add_argument(
+        "--max-new-tokens", type=_positive, metavar="N", help="give up after N tokens (default: 512; with --diffusion as many masks: 128)"
+    )
     parser.add_argument("--finish", action="store_true", help="allow only what can still be finished within these tokens")
     parser.add_argument(
         "--temperature", type=_temperature, default=0.0, metavar="T", help="sample with this temperature (default: 0, take the likeliest)"
     )
     parser.add_argument("--seed", type=_seed, metavar="N", help="for reproducible sampling")
     parser.add_argument("--indent", type=_indent, metavar="N", help="spaces per level (default: all on one line)")
+    parser.add_argument("--quiet", action="store_true", help="no progress")
+
+
+def _add_infill_arguments(parser: argparse.ArgumentParser) -> None:
+    _add_constraint_arguments(parser)
+    parser.add_argument("file", metavar="FILE", help="file with the text, or - for stdin")
+    parser.set_defaults(stream=False, indent=None, diffusion=False)
+    parser.add_argument("--gap", default="<GAP>", metavar="MARKER", help="what stands in the text where a gap is (default: <GAP>)")
+    parser.add_argument("--max-tokens", type=_positive, metavar="N", help="of each gap (default: any number, 512 at most)")
+    parser.add_argument("--prompt", default="", metavar="TEXT", help="what the model reads before the text")
+    parser.add_argument("--model", metavar="NAME_OR_PATH", help="any Hugging Face causal LM (default: the embedded model, offline)")
+    parser.add_argument("--device", help="where the model runs (default: cuda if there is one, else cpu)")
+    parser.add_argument("--temperature", type=_temperature, default=0.0, metavar="T", help="sample with this temperature (default: 0)")
+    parser.add_argument("--seed", type=_seed, metavar="N", help="for reproducible sampling")
     parser.add_argument("--quiet", action="store_true", help="no progress")
 
 
@@ -328,6 +396,8 @@ def _grammar_text(path: str) -> str:
 
 def _options(arguments: argparse.Namespace) -> dict[str, Any]:
     """White space: any when reading; when writing what is wanted, what the embedded model has learnt, or what the model likes."""
+    if arguments.run is infill:
+        return _lossy(arguments)
     if arguments.run is sample:
         return {"whitespace": "one-space", **_lossy(arguments)}
     if arguments.run is validate:
@@ -336,7 +406,9 @@ def _options(arguments: argparse.Namespace) -> dict[str, Any]:
         return {"whitespace": "any", "limits": dict.fromkeys(lifted), **order, **_lossy(arguments)}
     if arguments.stream and arguments.indent is not None:
         return {"whitespace": {"indent": arguments.indent}, **_lossy(arguments)}
-    return {**({"whitespace": "one-space"} if arguments.model is None else {}), **_lossy(arguments)}
+    free = arguments.diffusion and arguments.type is None  # the masks are a limit already
+    limits = {"limits": {"string_length": None}} if free else {}
+    return {**({"whitespace": "one-space"} if arguments.model is None else {}), **limits, **_lossy(arguments)}
 
 
 def _named_type(name: str) -> Any:
@@ -464,6 +536,8 @@ def _load_model(arguments: argparse.Namespace, device: str, progress: Progress) 
         name = arguments.model
     try:
         with progress.step(f"loading {arguments.model or 'the embedded model'}"), contextlib.redirect_stdout(sys.stderr):
+            if arguments.diffusion:
+                return _load_diffusion(arguments.model, device)
             from transformers import AutoModelForCausalLM, AutoTokenizer
             from transformers.utils import logging
 
@@ -474,6 +548,21 @@ def _load_model(arguments: argparse.Namespace, device: str, progress: Progress) 
             return model.to(device).eval(), tokenizer
     except Exception as error:  # whatever a model repository can do wrong
         raise _Failure(NO_MODEL, f"cannot load {name}: {type(error).__name__}: {error}") from error
+
+
+def _load_diffusion(name: str | None, device: str) -> tuple[Any, Any]:
+    from transformers import AutoModel, AutoModelForMaskedLM, AutoTokenizer
+
+    if name is None:
+        from structgen.models.tiny_diffusion_model import TINY_DIFFUSION_PATH, TinyDiffusion
+
+        return TinyDiffusion.load().to(device), AutoTokenizer.from_pretrained(TINY_DIFFUSION_PATH)
+    tokenizer = AutoTokenizer.from_pretrained(name)
+    try:
+        model: Any = AutoModelForMaskedLM.from_pretrained(name, torch_dtype="auto")
+    except ValueError:  # of a type that transformers does not list there
+        model = AutoModel.from_pretrained(name, torch_dtype="auto")
+    return model.to(device).eval(), tokenizer
 
 
 def _embedded_model() -> str:
