@@ -165,23 +165,7 @@ class Generator:
         return ids.to(self.model.device), attention.to(self.model.device)
 
     def _encode(self, prompt: Prompt) -> list[int]:
-        if isinstance(prompt, str):
-            if not _is_unicode(prompt):
-                raise StructgenError("the prompt has a lone surrogate, which cannot be written as UTF-8")
-            ids = self.tokenizer(prompt)["input_ids"]
-        elif _is_chat(prompt):
-            try:
-                ids = self.tokenizer.apply_chat_template(prompt, add_generation_prompt=True, tokenize=True, return_dict=True)["input_ids"]
-            except Exception as error:  # a template is a program of its own
-                raise StructgenError(
-                    f"this tokenizer has no chat template that fits the messages; give the prompt as text ({error})"
-                ) from error
-        else:
-            raise _no_prompt(prompt)
-        bos = getattr(self.tokenizer, "bos_token_id", None)
-        if not ids and bos is None:
-            raise StructgenError("the prompt has no tokens, and the tokenizer no token to begin with; give a prompt")
-        return list(ids) or [bos]
+        return encoded(self.tokenizer, prompt)
 
     def _stop_set(self, options: Mapping[str, Any]) -> frozenset[int]:
         return self._stops | stop_token_ids(options.get("generation_config")) | stop_token_ids(options.get("eos_token_id"))
@@ -313,6 +297,27 @@ def _run_into(run: Callable[..., None], arrived: queue.SimpleQueue[Any], cancell
         arrived.put(error)
     finally:
         del _running[threading.current_thread()]
+
+
+def encoded(tokenizer: Any, prompt: Prompt) -> list[int]:
+    """The tokens of a prompt: a text, or chat messages by the tokenizer's template."""
+    if isinstance(prompt, str):
+        if not _is_unicode(prompt):
+            raise StructgenError("the prompt has a lone surrogate, which cannot be written as UTF-8")
+        ids = tokenizer(prompt)["input_ids"]
+    elif _is_chat(prompt):
+        try:
+            ids = tokenizer.apply_chat_template(prompt, add_generation_prompt=True, tokenize=True, return_dict=True)["input_ids"]
+        except Exception as error:  # a template is a program of its own
+            raise StructgenError(
+                f"this tokenizer has no chat template that fits the messages; give the prompt as text ({error})"
+            ) from error
+    else:
+        raise _no_prompt(prompt)
+    bos = getattr(tokenizer, "bos_token_id", None)
+    if not ids and bos is None:
+        raise StructgenError("the prompt has no tokens, and the tokenizer no token to begin with; give a prompt")
+    return list(ids) or [bos]
 
 
 def _generate_options(options: Mapping[str, Any], processor: LogitsProcessor) -> dict[str, Any]:

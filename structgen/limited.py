@@ -60,6 +60,16 @@ class LimitedAutomaton(TokenAutomaton):
         state = self._checked(state)
         return state & MAX_TOKENS if state > FINISHED else 0
 
+    def least(self, state: int) -> int:
+        """How many tokens are sure to finish the output from a state of the unlimited automaton: its shortest completion's."""
+        with self._engine.lock:
+            return self._plan.least(self._unlimited._checked(state))
+
+    def with_left(self, state: int, left: int) -> int:
+        """The state that a state of the unlimited automaton is with so many tokens left, enough to finish the output."""
+        state = self._unlimited._checked(state)
+        return state << BITS | min(left, self.max_tokens) if state > FINISHED else state
+
     def limited(self, max_tokens: int) -> LimitedAutomaton:
         return self._unlimited.limited(max_tokens)
 
