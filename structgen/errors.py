@@ -3,6 +3,8 @@ never during generation, and says what was found, where, and what to do."""
 
 from __future__ import annotations
 
+from typing import Any
+
 __all__ = [
     "GrammarSyntaxError",
     "LimitExceeded",
@@ -15,7 +17,17 @@ __all__ = [
 
 
 class StructgenError(ValueError):
-    """Root of all errors raised by structgen (also a ValueError)."""
+    """Root of all errors raised by structgen (also a ValueError). They can be pickled, whatever their arguments."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _again, (type(self), self.args), vars(self)
+
+
+def _again(kind: type[StructgenError], args: tuple[Any, ...]) -> StructgenError:
+    """An error that is put together without its constructor."""
+    found = kind.__new__(kind)
+    found.args = args
+    return found
 
 
 class GrammarSyntaxError(StructgenError):
