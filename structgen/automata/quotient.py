@@ -16,6 +16,8 @@ from __future__ import annotations
 
 import gc
 import json
+import threading
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -106,9 +108,7 @@ class _Quotient:
 
     def __init__(self, root: ir.Expr, pattern: Pattern, impossible: Callable[[ir.Named], bool]) -> None:
         self.pattern = pattern
-        self.facts = Analysis(root, {}, [id(guard) for guard in list(ir.NAMED.values()) if impossible(guard)])
-        self.last = _last_bytes(self.facts)
-        self.scoped = _in_scopes(self.facts)
+        self.facts, self.last, self.scoped = _facts(root, tuple(guard for guard in list(ir.NAMED.values()) if impossible(guard)))
         self.goals: dict[tuple[int, int], _Goal] = {}
         self.leaves: list[_Goal] = []  # those with cuts
         self.ready: list[tuple[_Waiter, Answer]] = []
@@ -531,6 +531,28 @@ def _without(expr: ir.Expr, names: Names) -> ir.Expr:
         separator = None if expr.separator is None else _without(expr.separator, names)
         return ir.Repeat(_without(expr.item, names), expr.min, expr.max, separator, expr.determined)
     return expr
+
+
+def _facts(root: ir.Expr, impossible: tuple[ir.Named, ...]) -> tuple[Analysis, dict[int, int], set[int]]:
+    """What does not depend on the pattern: facts about the expressions, their last bytes, those that capture names. Kept for the
+    grammars used last, as gaps come with ever new texts behind them."""
+    key = id(root), frozenset(map(id, impossible))
+    with _lock:
+        if key in _known:
+            _known.move_to_end(key)
+            return _known[key][1:]
+    facts = Analysis(root, {}, map(id, impossible))
+    found = facts, _last_bytes(facts), _in_scopes(facts)
+    with _lock:
+        _known[key] = (root, impossible), *found  # with what keeps identities from being reused
+        while len(_known) > MAX_KNOWN:
+            _known.popitem(last=False)
+    return found
+
+
+MAX_KNOWN = 8
+_known: OrderedDict[tuple[int, frozenset[int]], tuple[Any, Analysis, dict[int, int], set[int]]] = OrderedDict()
+_lock = threading.Lock()
 
 
 def _in_scopes(facts: Analysis) -> set[int]:
