@@ -115,5 +115,5 @@ class BlockCausal:
 
 
 def _positive(length: int, what: str) -> None:
-    if length < 1:
-        raise StructgenError(f"{what} has at least one position, found {length}")
+    if not isinstance(length, int) or length < 1:
+        raise StructgenError(f"{what} has at least one position, found {length!r:.100}")

@@ -108,7 +108,7 @@ class Decoding:
         self._before, self._after = list(before), list(after)
         self._random = torch.Generator(device="cpu")
         seed = settings.seed
-        self._random.manual_seed(index(seed) % 2**63) if seed is not None else self._random.seed()
+        self._random.manual_seed(seed % 2**63) if seed is not None else self._random.seed()
         self._choose = Seeded(seed)
         self._noise: Tensor | None = None
         self._guess: Tensor | None = None
@@ -165,7 +165,8 @@ class Decoding:
         began = perf_counter()
         k, start = len(canvases), len(self._before)
         before, after = (torch.tensor(ids, dtype=torch.long, device=self._device).expand(k, -1) for ids in (self._before, self._after))
-        logits = self.model.logits(torch.cat([before, canvases, after], dim=1))[:, start : start + canvases.shape[1]].float()
+        ids = torch.cat([before, canvases, after], dim=1)
+        logits = _checked_logits(self.model.logits(ids), ids)[:, start : start + canvases.shape[1]].float()
         missing = self._size - logits.shape[-1]
         if missing > 0:
             logits = torch.nn.functional.pad(logits, (0, missing), value=-torch.inf)
@@ -268,6 +269,13 @@ class Decoding:
         self.statistics.guard_seconds += perf_counter() - began
 
 
+def _checked_logits(logits: Any, ids: Tensor) -> Tensor:
+    if not isinstance(logits, Tensor) or logits.ndim != 3 or logits.shape[:2] != ids.shape:
+        found = list(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+        raise StructgenError(f"a diffusion model gives a tensor [{ids.shape[0]}, {ids.shape[1]}, V] for these ids; found {found}")
+    return logits
+
+
 def generate(
     model: Any,
     tokenizer: Any,
@@ -319,6 +327,8 @@ def run(
 ) -> tuple[list[int], Statistics]:
     """The tokens of an answer, without end-of-sequence, to a prompt of token ids, and what they took."""
     settings = settings or settings_of()
+    if automaton is not None and automaton.vocab.key != vocab.key:
+        raise StructgenError("this automaton is compiled for another vocabulary")
     filling = filling_of(automaton, vocab, length, model.mask_token_id, settings.look_ahead)
     decoding = Decoding(model, prompt, filling, settings, vocab)
     decoding.run()
@@ -329,8 +339,7 @@ def filling_of(
     automaton: TokenAutomaton | None, vocab: Vocabulary, length: int, mask_token_id: int, look_ahead: int = NEW_STATES
 ) -> Fillable:
     """The open canvas of an answer."""
-    if isinstance(length, bool) or not isinstance(length, int) or length < 1:
-        raise StructgenError(f"length is a number of tokens, at least 1; found {length!r:.100}")
+    _check_number("length is a number of tokens", length)
     if automaton is None:
         return Free(length, vocab.size, [mask_token_id])
     if isinstance(automaton, LimitedAutomaton):
@@ -353,27 +362,50 @@ def settings_of(
     """Checked settings; see `generate`."""
     if joint not in JOINTS:
         raise StructgenError(f"joint is one of {', '.join(JOINTS)}; found {joint!r:.100}")
-    if not temperature >= 0:
+    if isinstance(temperature, (str, bytes)) or not hasattr(temperature, "__float__") or not temperature >= 0:
         raise StructgenError(f"a temperature is at least 0, found {temperature!r:.100}")
     if joint == "sample" and temperature == 0:
         raise StructgenError('joint="sample" draws tokens: give a temperature above 0')
-    if isinstance(look_ahead, bool) or not isinstance(look_ahead, int) or look_ahead < 0:
-        raise StructgenError(f"look_ahead is a number of states, at least 0; found {look_ahead!r:.100}")
-    if steps is not None and (isinstance(steps, bool) or not isinstance(steps, int) or steps < 1):
-        raise StructgenError(f"steps is a number of forward passes, at least 1; found {steps!r:.100}")
+    _check_number("look_ahead is a number of states", look_ahead, 0)
+    _check_number("steps is a number of forward passes", 1 if steps is None else steps)
+    _check_number("drafts is a number of canvases", drafts)
+    _check_methods("policy", policy, "begin", "propose")
+    _check_methods("stop", stop, "begin", "stops")
     if policy is None:
         from structgen.diffusion.policies.scheduled import LowConfidence
 
         policy = LowConfidence()
     schedule = FixedBlocks(block) if isinstance(block, int) else block
-    return Settings(policy, schedule, steps, temperature, seed, marginals, joint, stop, drafts, look_ahead)
+    if isinstance(schedule, type) or not hasattr(schedule, "next_block"):
+        raise StructgenError(f"block is a number of tokens or a schedule; found {block!r:.100}")
+    return Settings(policy, schedule, steps, float(temperature), _read_seed(seed), marginals, joint, stop, drafts, look_ahead)
+
+
+def _check_number(wanted: str, value: Any, least: int = 1) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise StructgenError(f"{wanted}, at least {least}; found {value!r:.100}")
+
+
+def _check_methods(name: str, value: Any, *methods: str) -> None:
+    if value is not None and (isinstance(value, type) or not all(hasattr(value, method) for method in methods)):
+        raise StructgenError(f"a {name} is an object with the methods {' and '.join(methods)}; found {value!r:.100}")
+
+
+def _read_seed(seed: Any) -> int | None:
+    try:
+        found = None if seed is None else index(seed)
+    except TypeError:
+        found = -1
+    if found is not None and found < 0:
+        raise StructgenError(f"a seed is a whole number, at least 0; found {seed!r:.100}")
+    return found
 
 
 def compiled(c: Any, vocab: Vocabulary) -> TokenAutomaton:
     """A constraint on a vocabulary, kept for the next time. A schema or a type is read without the default limit on the length of
     strings: the canvas is a limit already, and counting the letters would make states of what need not be told apart."""
     if isinstance(c, TokenAutomaton):
-        return c
+        return c if c.vocab.key == vocab.key else compile(c, vocab)
     key = _key(c), vocab.key
     with _lock:
         found = _automata.get(key)

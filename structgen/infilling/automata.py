@@ -38,13 +38,16 @@ def gap_automaton(vocab: Any, constraint: Any, left: str | bytes, right: Iterabl
 
     Raises `UnsatisfiableSchema` if nothing may stand there, `StructgenError` where it cannot be known (docs/infilling.md).
     """
-    first, *behind = read_parts(right)
-    if not isinstance(first, Gap):
-        raise StructgenError(f"what comes behind the left text begins with a gap, found {first!r:.100}")
+    parts = read_parts(right)
+    if not parts or not isinstance(parts[0], Gap):
+        raise StructgenError(f"what comes behind the left text begins with a gap, found {parts[:1]!r:.100}")
+    first, behind = parts[0], parts[1:]
     data = left
     if isinstance(data, str):
         check_text(data)
         data = data.encode()
+    if not isinstance(data, bytes):
+        raise StructgenError(f"the left text is a str or bytes, found {left!r:.100}")
     automaton = _before(_whole(vocab, constraint), behind)
     state = automaton.advance_bytes(automaton.initial, data)
     if state == automaton.dead:

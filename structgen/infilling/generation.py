@@ -47,12 +47,16 @@ def infill(
     Raises `UnsatisfiableSchema` at once if the parts cannot be completed, `StructgenError` where that cannot be known
     (docs/infilling.md), `ModelOutputError` if a gap was not complete when the tokens ran out.
     """
-    if (options.get("num_return_sequences") or 1) > 1:
+    if not isinstance(prompt, str):
+        raise StructgenError(f"the prompt of infill is a text; found {prompt!r:.100}")
+    if options.get("num_return_sequences") not in (None, 1):
         raise StructgenError("infill gives one text: num_return_sequences must be 1")
     if hasattr(model, "mask_token_id"):
         from structgen.diffusion import infilling as diffusion
 
         return diffusion.infill(model, tokenizer, parts, constraint, prompt=prompt, **options)
+    if isinstance(max_new_tokens, bool) or not isinstance(max_new_tokens, int) or max_new_tokens < 1:
+        raise StructgenError(f"max_new_tokens is a number of tokens, at least 1; found {max_new_tokens!r:.100}")
     found = read_parts(parts)
     if not any(isinstance(part, Gap) for part in found):
         raise StructgenError("there is no gap among the parts: put structgen.gap() where the model is to write")
@@ -94,7 +98,7 @@ def _room(automaton: TokenAutomaton, max_new_tokens: int) -> int:
 
 
 def _fim_prompt(fim: Sequence[str], before: str, after: str) -> str:
-    if isinstance(fim, str) or len(fim) != 3 or not all(isinstance(token, str) for token in fim):
+    if not isinstance(fim, Sequence) or isinstance(fim, str) or len(fim) != 3 or not all(isinstance(token, str) for token in fim):
         raise StructgenError(f"fim is three texts, the special tokens before prefix, suffix and middle; found {fim!r:.100}")
     prefix, suffix, middle = fim
     return f"{prefix}{before}{suffix}{after}{middle}"

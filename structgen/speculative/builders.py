@@ -10,7 +10,7 @@ drafting model for a level of them all (`grow_all`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -21,6 +21,7 @@ from structgen.errors import StructgenError
 from structgen.sampling.choice import Choose
 from structgen.sampling.language_model import Tokens
 from structgen.sampling.logspace import log1mexp, logsumexp, restrict
+from structgen.speculative.checks import check_shares, check_sizes
 from structgen.speculative.draft_tree import Kind, Sapling
 from structgen.speculative.interfaces import TreeBuilder
 from structgen.speculative.laws import log
@@ -167,7 +168,16 @@ def _layers(growth: Growth, branching: Sequence[int], kind: Kind) -> Asking:
     nodes = [growth.root]
     for k in branching:
         nodes = yield from growth.open(nodes)
-        nodes = [drawn.node for node in nodes for _ in range(k) if (drawn := growth.draw(node, kind))]
+        nodes = [drawn.node for node in nodes for drawn in _draws(growth, node, kind, k)]
+
+
+def _draws(growth: Growth, node: int, kind: Kind, most: int) -> Iterator[Drawn]:
+    """Children of an open node until there are so many, or no more can be drawn."""
+    for _ in range(most):
+        drawn = growth.draw(node, kind)
+        if drawn is None:
+            return
+        yield drawn
 
 
 @dataclass(frozen=True)
@@ -177,25 +187,25 @@ class Chain:
     length: int = 8
 
     def __post_init__(self) -> None:
-        _check(length=self.length)
+        check_sizes(length=self.length)
 
     def grow(self, growth: Growth) -> Asking:
-        return _layers(growth, [1] * self.length, Kind.IID)
+        return _layers(growth, [1] * min(self.length, MAX_NODES), Kind.IID)
 
 
 @dataclass(frozen=True)
 class Paths:
-    """Independent chains side by side (SpecInfer, arXiv 2305.09781; SpecTr, arXiv 2310.15141), all of one length: a budget that does not
-    reach for one more level of all of them is left."""
+    """Independent chains side by side (SpecInfer, arXiv 2305.09781; SpecTr, arXiv 2310.15141), all of one length: a budget or a tree
+    that has no room for one more level of all of them is left as it is."""
 
     n: int = 3
     length: int = 5
 
     def __post_init__(self) -> None:
-        _check(n=self.n, length=self.length)
+        check_sizes(n=self.n, length=self.length)
 
     def grow(self, growth: Growth) -> Asking:
-        length = min(self.length, growth.budget // self.n)
+        length = min(self.length, min(growth.budget, MAX_NODES - len(growth.sapling)) // self.n)
         return _layers(growth, [self.n, *[1] * (length - 1)] if length else [], Kind.IID)
 
 
@@ -206,7 +216,10 @@ class WithoutReplacement:
     branching: tuple[int, ...] = (3, 2, 1, 1)
 
     def __post_init__(self) -> None:
-        _check(branching=min(self.branching, default=0))
+        if not isinstance(self.branching, (list, tuple)) or not self.branching:
+            raise StructgenError(f"branching is a number of children for each level, found {self.branching!r:.100}")
+        for number in self.branching:
+            check_sizes(branching=number)
 
     def grow(self, growth: Growth) -> Asking:
         return _layers(growth, self.branching, Kind.WOR)
@@ -227,7 +240,7 @@ class StochasticBeam:
     depth: int = 4
 
     def __post_init__(self) -> None:
-        _check(width=self.width, depth=self.depth)
+        check_sizes(width=self.width, depth=self.depth)
 
     def grow(self, growth: Growth) -> Asking:
         beam: list[tuple[int, Any]] = [(growth.root, 0.0)]  # nodes in the order in which they came, with log-probabilities
@@ -257,8 +270,10 @@ class StochasticBeam:
                     continue
                 racing.append((node, log_p))
             node, log_p = racing[at]
-            if drawn := growth.draw(node, Kind.WOR):
-                found.append((drawn.node, log_p + drawn.log_q))
+            drawn = growth.draw(node, Kind.WOR)
+            if drawn is None:  # the tree is full
+                break
+            found.append((drawn.node, log_p + drawn.log_q))
         return found
 
 
@@ -274,8 +289,8 @@ class BestFirst:
     depth: int = 16
 
     def __post_init__(self) -> None:
-        _check(depth=self.depth)
-        _check_share(self.least)
+        check_sizes(depth=self.depth)
+        check_shares(least=self.least)
 
     def grow(self, growth: Growth) -> Asking:
         slots: list[tuple[Any, int, int]] = [(0.0, growth.root, 0)]  # log-value, node, depth
@@ -298,13 +313,15 @@ class AboveThreshold:
     depth: int = 8
 
     def __post_init__(self) -> None:
-        _check(depth=self.depth)
-        _check_share(self.least)
+        check_sizes(depth=self.depth)
+        check_shares(least=self.least)
 
     def grow(self, growth: Growth) -> Asking:
         values: dict[int, Any] = {growth.root: 0.0}
         for _ in range(self.depth):
             nodes, following = (yield from growth.open(list(values))), {}
+            if not nodes:
+                return
             for node in nodes:
                 value = values[node]
                 while np.exp(value) >= self.least and (drawn := growth.draw(node, Kind.WOR)):
@@ -312,14 +329,3 @@ class AboveThreshold:
                         following[drawn.node] = value + drawn.log_chance
                     value += log1mexp(drawn.log_chance)
             values = following
-
-
-def _check(**sizes: int) -> None:
-    for name, size in sizes.items():
-        if size < 1:
-            raise StructgenError(f"{name} must be at least 1, found {size}")
-
-
-def _check_share(least: float) -> None:
-    if not 0 <= least <= 1:
-        raise StructgenError(f"least is a probability, found {least}")

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from operator import index
 from typing import Any
 
 import numpy as np
 
 from structgen.automaton import TokenAutomaton
 from structgen.errors import StructgenError
-from structgen.generator import MAX_NEW_TOKENS, SAMPLING_OPTIONS, Generator, _before, _finishing, _is_chat
+from structgen.generator import MAX_NEW_TOKENS, SAMPLING_OPTIONS, Generator, _before, _finishing, _is_chat, _no_prompt
 from structgen.sampling.choice import Seeded
 from structgen.sampling.truncation import check_truncation, kept
 from structgen.speculative.builders import Chain, Paths
 from structgen.speculative.cached_model import MASKABLE
+from structgen.speculative.checks import whole
 from structgen.speculative.drafters.draft_model import DraftModel
 from structgen.speculative.drafters.fused import Fused, Rates
 from structgen.speculative.drafters.grammar import Forced, Skeleton
@@ -70,6 +70,14 @@ class Speculative:
     drafter: SampledModel | None = None
 
     def __post_init__(self) -> None:
+        _check(self.sources, isinstance(self.sources, Iterable), "sources are several")
+        object.__setattr__(self, "sources", tuple(self.sources))
+        for source in self.sources:
+            _check(source, isinstance(source, Source), "a source is a Source")
+        _check(self.length, isinstance(self.length, Length), "length is a Length, such as Fixed(16)")
+        _check(self.rates, isinstance(self.rates, Rates), "rates are Rates")
+        _check(self.drafter, isinstance(self.drafter, SampledModel | None), "a drafter is a SampledModel")
+        _check(self.verifier, self.verifier is None or hasattr(self.verifier, "verify"), "a verifier has a method verify")
         drafter = self.drafter
         is_chain = not self.is_tree if drafter is None else isinstance(drafter.builder, Chain) and not self.sources
         is_drawn = drafter is not None and not self.sources and not drafter.forces and isinstance(drafter.builder, (Chain, Paths))
@@ -83,6 +91,11 @@ class Speculative:
             raise StructgenError("drafts that the target's own noise picks are followed: leave the verifier out")
 
 
+def _check(value: Any, is_right: bool, wanted: str) -> None:
+    if not is_right:
+        raise StructgenError(f"{wanted}; found {value!r:.100}")
+
+
 def auto(draft_model: Any = None, examples: Iterable[str] = (), tokenizer: Any = None) -> Speculative:
     """What needs no training: the constraint's skeleton, copying, token recycling; drafts only where that is faster.
 
@@ -92,7 +105,9 @@ def auto(draft_model: Any = None, examples: Iterable[str] = (), tokenizer: Any =
     >>> import structgen as sg
     >>> speculative = sg.speculative.auto()  # for sg.generate(model, tokenizer, prompt, constraint, speculative=speculative)
     """
+    _check(examples, isinstance(examples, Iterable) and not isinstance(examples, str), "examples are several texts")
     listed = list(examples)
+    _check(listed, all(isinstance(text, str) for text in listed), "examples are texts")
     if listed and tokenizer is None:
         raise StructgenError("examples are texts: auto needs the tokenizer too")
     retrieval = [Retrieval.from_texts(listed, tokenizer)] if listed else []
@@ -107,13 +122,14 @@ def generate(model: Any, tokenizer: Any, prompt: Any, spec: Any, speculative: Sp
     a seed is one answer only for the same drafts, in the same batch: sources that have learnt draft otherwise. ``future`` is another law,
     see `run`.
     """
-    if not isinstance(speculative, Speculative):
-        raise StructgenError(f"speculative={speculative!r:.100} is not available yet: take structgen.speculative.auto()")
+    _check(speculative, isinstance(speculative, Speculative), "speculative is a structgen.speculative.Speculative, as auto() gives it")
     unknown = sorted(options.keys() - OPTIONS)
     if unknown:
         raise StructgenError(f"speculative decoding has no option {', '.join(unknown)}; it has {', '.join(sorted(OPTIONS))}")
     generator = Generator(model, tokenizer, eos_token_id=options.pop("eos_token_id", None))
     single = isinstance(prompt, str) or _is_chat(prompt)
+    if not single and (isinstance(prompt, (Mapping, bytes)) or not isinstance(prompt, Iterable)):
+        raise _no_prompt(prompt)
     prompts = [prompt] if single else list(prompt)
     automata, options = _finishing(generator._automata_for(spec, len(prompts)), options)
     limit = options.get("max_new_tokens", MAX_NEW_TOKENS)
@@ -131,7 +147,7 @@ def run(
     *,
     max_new_tokens: int = MAX_NEW_TOKENS,
     seed: int | None = None,
-    stop_strings: str | Sequence[str] = (),
+    stop_strings: str | Sequence[str] | None = None,
     future: Weights | None = None,
     **sampling: Any,
 ) -> tuple[list[list[int]], Statistics]:
@@ -144,8 +160,9 @@ def run(
     model, vocab = generator.model, generator.vocab
     size = model.get_output_embeddings().weight.shape[0]
     warp, drafter = _warp(model, sampling), speculative.drafter
-    seed = int(np.random.SeedSequence().generate_state(2, np.uint64)[0]) if seed is None else index(seed)
-    ends = _ends(vocab.decode, [stop_strings] if isinstance(stop_strings, str) else list(stop_strings))
+    max_new_tokens = whole("max_new_tokens", max_new_tokens, 0)
+    seed = int(np.random.SeedSequence().generate_state(2, np.uint64)[0]) if seed is None else whole("seed", seed, 0)
+    ends = _ends(vocab.decode, stop_strings)
     takes_trees = getattr(model.config, "_attn_implementation", None) in MASKABLE
     rows = []
     for i, (prompt, automaton) in enumerate(zip(prompts, automata, strict=True)):
@@ -155,7 +172,7 @@ def run(
         sources = [source.begin(constraint, prompt) for source in speculative.sources]
         guesses = Fused(sources, constraint, len(prompt), speculative.rates, speculative.is_tree and takes_trees)
         verifier = GreedyMatch() if warp is None else speculative.verifier or _verifier(drafter, (seed + (i << 64)) % (1 << 128))
-        rows.append(Row(prompt, constraint, guesses, verifier, max_new_tokens, ends, _future(future, automaton)))
+        rows.append(Row(prompt, constraint, guesses, verifier, max_new_tokens, ends, _future(future, automaton, size)))
     statistics = Statistics()
     sampler = None if drafter is None else lambda rows: _drafts(drafter, rows, size, warp)
     for batch in [rows] if takes_trees else [[row] for row in rows]:
@@ -172,11 +189,19 @@ def _drafts(drafter: SampledModel, rows: Sequence[Row], size: int, warp: Callabl
     return SampledDrafts(drafter, [tuple(row.text) for row in rows], [row.constraint for row in rows], size, warp, noises)
 
 
-def _future(weights: Weights | None, automaton: TokenAutomaton | None) -> Future | None:
+def _future(weights: Weights | None, automaton: TokenAutomaton | None, size: int) -> Future | None:
     """A text without a constraint is always valid."""
+    _check(weights, weights is None or callable(weights), "future is a function of tokens, state and automaton")
     if weights is None or automaton is None:
         return None
-    return lambda tokens, state: weights(tokens, state, automaton)
+
+    def future(tokens: Sequence[int], state: int) -> Any:
+        row = np.asarray(weights(tokens, state, automaton), np.float64)
+        if row.shape not in ((), (size,)) or np.isnan(row).any():
+            raise StructgenError(f"future gives {size} log-weights, one for each of the model's logits; found shape {row.shape}, or nan")
+        return row
+
+    return future
 
 
 def _warp(model: Any, sampling: Mapping[str, Any]) -> Callable[[Any], Any] | None:
@@ -187,7 +212,7 @@ def _warp(model: Any, sampling: Mapping[str, Any]) -> Callable[[Any], Any] | Non
             raise StructgenError(
                 f"the model's generation config asks for {name}={getattr(config, name)!r}, which speculative decoding does not do"
             )
-    given = {name: value for name, value in sampling.items() if value is not None}
+    given = {name: _number(name, value) for name, value in sampling.items() if value is not None}
     temperature = given.get("temperature", getattr(config, "temperature", None))
     asked = any(name in given for name in SAMPLING_OPTIONS)
     if given.get("temperature") == 0 or not given.get("do_sample", asked or getattr(config, "do_sample", False)):
@@ -196,18 +221,28 @@ def _warp(model: Any, sampling: Mapping[str, Any]) -> Callable[[Any], Any] | Non
     if not temperature > 0:
         raise StructgenError(f"sampling needs a temperature above 0, found {temperature}")
     top_k, top_p, min_p = (given.get(name, getattr(config, name, None)) for name in ("top_k", "top_p", "min_p"))
-    cuts = top_k or None, 1.0 if top_p is None else top_p, min_p or 0.0
+    cuts = None if not top_k else whole("top_k", top_k), 1.0 if top_p is None else top_p, min_p or 0.0
     check_truncation(*cuts)
     return lambda log_p: np.where(kept(log_p / temperature, *cuts), log_p / temperature, -np.inf)
 
 
-def _ends(decode_tokens: Callable[[Sequence[int]], bytes], stop_strings: Sequence[str]) -> Callable[[list[int]], bool] | None:
+def _number(name: str, value: Any) -> Any:
+    """A number as Python has it: tensors and arrays of one element too."""
+    if name == "do_sample":
+        return value
+    if isinstance(value, (str, bytes)) or not hasattr(value, "__float__"):
+        raise StructgenError(f"{name} is a number, found {value!r:.100}")
+    return value if name == "top_k" else float(value)
+
+
+def _ends(decode_tokens: Callable[[Sequence[int]], bytes], stop_strings: Any) -> Callable[[list[int]], bool] | None:
     """Whether a stop string is in the text, where the latest token has its end."""
-    if not stop_strings:
+    listed = [stop_strings] if isinstance(stop_strings, str) else stop_strings
+    if listed is None or (isinstance(listed, (list, tuple)) and not listed):
         return None
-    wanted = [text.encode() for text in stop_strings]
-    if not all(wanted):
-        raise StructgenError("a stop string must not be empty")
+    is_right = isinstance(listed, (list, tuple)) and all(isinstance(text, str) and text for text in listed)
+    _check(stop_strings, is_right, "stop_strings is a text or a list of texts, and a stop string must not be empty")
+    wanted = [text.encode(errors="surrogatepass") for text in listed]
     longest = max(map(len, wanted))
 
     def ends(tokens: list[int]) -> bool:

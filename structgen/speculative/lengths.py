@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from structgen.errors import StructgenError
+from structgen.speculative.checks import check_shares, whole
 
 __all__ = ["Confident", "CostModel", "Fixed", "Length", "MovingAverage", "RejectionLikely"]
 
@@ -30,9 +31,7 @@ class Length:
     """Base of all controllers, each for one run: up to ``most`` nodes, and no opinion. Forced nodes are not counted."""
 
     def __init__(self, most: int = 16) -> None:
-        if most < 0:
-            raise StructgenError(f"a budget is a number of nodes, found {most}")
-        self.most = most
+        self.most = whole("most", most, 0)
 
     least = 0.0
     """The probability of acceptance from which a node is worth drafting."""
@@ -64,6 +63,7 @@ class Confident(Length):
 
     def __init__(self, most: int = 16, threshold: float = 0.6) -> None:
         super().__init__(most)
+        check_shares(threshold=threshold)
         self.threshold = self.least = threshold
 
     def begin(self) -> Confident:
@@ -82,8 +82,9 @@ class RejectionLikely(Length):
 
     def __init__(self, most: int = 16, threshold: float = 0.7, acceptance: Acceptance | None = None) -> None:
         super().__init__(most)
-        if not 0 <= threshold <= 1:
-            raise StructgenError(f"a threshold is a probability, found {threshold}")
+        check_shares(threshold=threshold)
+        if acceptance is not None and not callable(acceptance):
+            raise StructgenError(f"acceptance is a function of a law and a token, found {acceptance!r:.100}")
         self.threshold, self.acceptance = threshold, acceptance
 
     def begin(self) -> RejectionLikely:
@@ -106,7 +107,8 @@ class MovingAverage(Length):
 
     def __init__(self, most: int = 16, extra: int = 4, weight: float = 0.5) -> None:
         super().__init__(most)
-        self.extra, self.weight = extra, weight
+        check_shares(weight=weight)
+        self.extra, self.weight = whole("extra", extra, 0), weight
         self._accepted = self._proposed = float(most)
 
     def begin(self) -> MovingAverage:

@@ -65,11 +65,12 @@ class Stopped:
         """Tokens that must follow, as the tokenizer itself would write them; with the stop token if the text must end."""
         if self.automaton is None or state <= FINISHED:
             return ()
-        if state not in self._forced:
+        found = self._forced.get(state)  # shared with other threads, which may clear it at any time
+        if found is None:
             if len(self._forced) > MAX_MEMO:
                 self._forced.clear()
-            self._forced[state] = self._compute_forced(state, self.automaton)
-        return self._forced[state]
+            found = self._forced[state] = self._compute_forced(state, self.automaton)
+        return found
 
     def _compute_forced(self, state: int, automaton: TokenAutomaton) -> tuple[int, ...]:
         if not self._may_be_forced(state):

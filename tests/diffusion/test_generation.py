@@ -15,6 +15,7 @@ from structgen.diffusion.filling import OPEN, Filling
 from structgen.diffusion.generation import Decoding, filling_of, run, settings_of
 from structgen.diffusion.interfaces import Proposal, View
 from structgen.diffusion.model import HuggingFace, as_diffusion_model
+from structgen.diffusion.stops import Prophet
 from structgen.errors import LimitExceeded, StructgenError, UnsatisfiableSchema
 from structgen.models.tiny_diffusion_model import TINY_DIFFUSION_PATH
 from tests.decoding.models import LOGITS, tokenizer
@@ -153,11 +154,36 @@ def test_opening_again_restores_what_was_possible() -> None:
         ({"block": 0}, "a block"),
         ({"look_ahead": -1}, "look_ahead is a number of states"),
         ({"length": 0}, "length is a number of tokens"),
+        ({"temperature": "x"}, "a temperature is at least 0"),
+        ({"temperature": None}, "a temperature is at least 0"),
+        ({"drafts": 1.5}, "drafts is a number of canvases"),
+        ({"seed": -1}, "a seed is a whole number"),
+        ({"seed": 1.5}, "a seed is a whole number"),
+        ({"block": 1.5}, "block is a number of tokens or a schedule"),
+        ({"policy": 5}, "a policy is an object"),
+        ({"policy": Prophet}, "a policy is an object"),
+        ({"stop": Prophet}, "a stop is an object"),
     ],
 )
 def test_options_that_are_none(options: dict[str, Any], message: str) -> None:
     with pytest.raises(StructgenError, match=message):
         sg.diffusion.generate(TableModel(LOGITS, MASK_ID), tokenizer(), "Ada", PERSON, **options)
+
+
+@pytest.mark.parametrize("rows", [None, torch.zeros(1, 3, 5), torch.zeros(4, 5)], ids=["none", "short", "flat"])
+def test_rows_that_are_none(rows: Any) -> None:
+    table = TableModel(LOGITS, MASK_ID)
+    table.logits = lambda ids: rows  # type: ignore[method-assign]
+    with pytest.raises(StructgenError, match="a diffusion model gives a tensor"):
+        sg.diffusion.generate(table, tokenizer(), "Ada", PERSON, length=16)
+
+
+def test_an_automaton_of_another_vocabulary() -> None:
+    foreign = sg.compile(PERSON, sg.Vocabulary.from_bytes([*(bytes([b]) for b in range(256)), b""], eos_token_id=256))
+    found = sg.diffusion.generate(TableModel(LOGITS, MASK_ID), tokenizer(), "Ada", foreign, length=40)
+    assert set(found) == {"name", "age"}
+    with pytest.raises(StructgenError, match="another vocabulary"):
+        run(TableModel(LOGITS, MASK_ID), [], foreign, sg.Vocabulary.from_tokenizer(tokenizer()), 40)
 
 
 def test_the_mask_token_cannot_be_an_answer() -> None:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from structgen.diffusion import policies
 from structgen.diffusion.interfaces import View
+from structgen.errors import StructgenError
 from tests.diffusion.policy_toys import EOS, MASK, HashModel, Toy, view_of, words_of
 
 SIZE = 5
@@ -553,3 +554,22 @@ def test_names_are_all_there() -> None:
     assert all(hasattr(policies, name) for name in policies.__all__)
     with pytest.raises(AttributeError):
         policies.Nonsense  # noqa: B018
+
+
+WRONG: list[tuple[Any, dict[str, Any], str]] = [
+    (policies.LowConfidence, {"mass": "x"}, "mass of LowConfidence is one of raw, renormalised"),
+    (policies.Threshold, {"threshold": "0.9"}, "threshold of Threshold is a number"),
+    (policies.Threshold, {"threshold": float("nan")}, "threshold of Threshold is a number"),
+    (policies.Random, {"seed": 0.5}, "seed of Random is a whole number"),
+    (policies.InfoGain, {"candidates": 0}, "at least 1"),
+    (policies.Klass, {"threshold": None}, "threshold of Klass is a number"),
+    (policies.Credit, {"policy": 5}, "policy of Credit is a policy"),
+    (policies.EosRejection, {"policy": policies.LowConfidence}, "policy of EosRejection is a policy"),
+    (policies.Wino, {"mass": None}, "mass of Wino is one of"),
+]
+
+
+@pytest.mark.parametrize(("kind", "options", "message"), WRONG, ids=[f"{kind.__name__} {i}" for i, (kind, _, _) in enumerate(WRONG)])
+def test_fields_that_are_none(kind: Any, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(StructgenError, match=message):
+        kind(**options)

@@ -228,6 +228,29 @@ def test_wrong_parts(parts: Any, message: str) -> None:
         sg.infill(model(), tokenizer(), parts, JSON)
 
 
+def test_wrong_options_of_infill() -> None:
+    parts = ["(", sg.gap(), ")"]
+    options: list[tuple[dict[str, Any], str]] = [
+        ({"prompt": None}, "prompt of infill is a text"),
+        ({"prompt": [{"role": "user", "content": "x"}]}, "prompt of infill is a text"),
+        ({"fim": 5}, "fim is three texts"),
+        ({"max_new_tokens": 0}, "max_new_tokens is a number"),
+        ({"max_new_tokens": 1.5}, "max_new_tokens is a number"),
+        ({"max_new_tokens": None}, "max_new_tokens is a number"),
+        ({"num_return_sequences": "x"}, "num_return_sequences"),
+    ]
+    for each, message in options:
+        with pytest.raises(StructgenError, match=message):
+            sg.infill(model(), tokenizer(), parts, DYCK, **each)
+
+
+def test_wrong_arguments_of_gap_automaton() -> None:
+    rows: list[tuple[Any, list[Any], str]] = [("(", [], "begins with a gap"), (5, [sg.gap()], "a str or bytes")]
+    for left, right, message in rows:
+        with pytest.raises(StructgenError, match=message):
+            gap_automaton(brackets(), DYCK, left, right)
+
+
 def test_wrong_options() -> None:
     for wrong in ({"max_tokens": 0}, {"tokens": True}, {"max_tokens": 2, "tokens": 2}):
         with pytest.raises(StructgenError):

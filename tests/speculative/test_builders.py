@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from structgen.errors import StructgenError
-from structgen.speculative import lengths
+from structgen.sampling.choice import Seeded
+from structgen.speculative import builders, lengths
 from structgen.speculative.builders import (
     AboveThreshold,
     BestFirst,
@@ -23,6 +24,9 @@ from structgen.speculative.builders import (
     grow_all,
 )
 from structgen.speculative.draft_tree import DraftTree, Kind, Sapling
+from structgen.speculative.drafters.retrieval import Retrieval
+from structgen.speculative.drafters.sampled_model import SampledModel
+from structgen.speculative.generation import Speculative
 from structgen.speculative.interfaces import TreeBuilder
 from structgen.speculative.verifiers import (
     BlockVerification,
@@ -251,16 +255,50 @@ def test_a_rule_that_peeks_at_the_token_to_come_shows() -> None:
     assert distance(found, MASKED.texts(2)) > 0.01
 
 
+FULL = [
+    Chain(10**9),
+    Paths(3, 10**9),
+    WithoutReplacement((10**9, 10**9)),
+    StochasticBeam(4, 10**9),
+    BestFirst(0.0, 10**9),
+    AboveThreshold(0.0, 10**9),
+]
+
+
+@pytest.mark.parametrize("builder", FULL, ids=lambda builder: type(builder).__name__)
+@pytest.mark.parametrize("forced", [0, 3])
+def test_a_full_tree_ends_growth(builder: TreeBuilder, forced: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(builders, "MAX_NODES", 9)
+    tree = built(builder, 10**9, forced)(MASKED, MASKED.masked(MASKED.q), Seeded(0))
+    assert 7 <= tree.n <= 9
+    if isinstance(builder, Paths) and not forced:
+        assert tree.n == 7  # two levels of three, and no third level of two
+
+
 def test_bad_settings_are_refused() -> None:
     rows: list[tuple[Callable[[], Any], str]] = [
-        (lambda: Chain(0), "length must be at least 1"),
+        (lambda: Chain(0), "length must be a whole number and at least 1"),
+        (lambda: Chain(2.5), "length must be a whole number"),  # type: ignore[arg-type]
+        (lambda: WithoutReplacement(3), "branching is"),  # type: ignore[arg-type]
+        (lambda: BestFirst(float("nan")), "least must be a number from 0 to 1"),
+        (lambda: lengths.Fixed("8"), "most must be a whole number and at least 0"),  # type: ignore[arg-type]
+        (lambda: lengths.Confident(threshold=float("nan")), "threshold must be"),
+        (lambda: lengths.MovingAverage(weight=2), "weight must be"),
+        (lambda: lengths.RejectionLikely(acceptance=0.5), "acceptance is a function"),  # type: ignore[arg-type]
+        (lambda: SampledModel(None), "a causal LM drafts"),
+        (lambda: Retrieval("ab"), "outputs are lists of token ids"),  # type: ignore[arg-type]
+        (lambda: Speculative(None), "sources are several"),  # type: ignore[arg-type]
+        (lambda: Speculative((Chain(),)), "a source is a Source"),  # type: ignore[arg-type]
+        (lambda: Speculative(length=8), "length is a Length"),  # type: ignore[arg-type]
+        (lambda: Speculative(drafter=Chain()), "a drafter is"),  # type: ignore[arg-type]
+        (lambda: Speculative(verifier=3), "a verifier has"),  # type: ignore[arg-type]
         (lambda: Paths(0, 1), "n must be"),
         (lambda: WithoutReplacement(()), "branching"),
         (lambda: WithoutReplacement((2, 0)), "branching"),
         (lambda: StochasticBeam(1, 0), "depth"),
-        (lambda: BestFirst(1.5), "least is a probability"),
-        (lambda: AboveThreshold(-0.1), "least is a probability"),
-        (lambda: lengths.RejectionLikely(threshold=2), "threshold is a probability"),
+        (lambda: BestFirst(1.5), "least must be a number from 0 to 1"),
+        (lambda: AboveThreshold(-0.1), "least must be a number from 0 to 1"),
+        (lambda: lengths.RejectionLikely(threshold=2), "threshold must be a number from 0 to 1"),
     ]
     for make, message in rows:
         with pytest.raises(StructgenError, match=message):

@@ -211,8 +211,13 @@ def test_training_lowers_the_loss_and_leaves_out_what_the_head_has_not() -> None
 
 def test_bad_settings_are_refused() -> None:
     output, embeddings = tables()
-    for make in (lambda: Heads(Says({}, 3), 0), lambda: Heads(Says({}, 3), 1, 2.0), lambda: MedusaHead(output, 0)):
-        with pytest.raises(StructgenError, match="at least 1"):
+    for make, message in (
+        (lambda: Heads(Says({}, 3), 0), "most must be a whole number"),
+        (lambda: Heads(Says({}, 3), 1, 2.0), "confidence must be a number from 0 to 1"),
+        (lambda: Heads(object()), "a method step"),
+        (lambda: MedusaHead(output, 0), "at least 1"),
+    ):
+        with pytest.raises(StructgenError, match=message):
             make()
     with pytest.raises(StructgenError, match="divide"):
         EagleHead(output, embeddings, n_attention_heads=3)

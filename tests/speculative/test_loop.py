@@ -276,10 +276,20 @@ def grown(free: Stopped, rng: random.Random, n: int) -> Any:
 def test_what_cannot_be_done_is_refused() -> None:
     auto, schema = sg.speculative.auto(), {"type": "boolean"}
     rows: list[tuple[dict[str, Any], str]] = [
-        ({"speculative": "x"}, "not available yet"),
+        ({"speculative": "x"}, r"as auto\(\) gives it"),
         ({"speculative": auto, "num_beams": 4}, "no option num_beams"),
         ({"speculative": auto, "temperature": -1.0}, "temperature above 0"),
+        ({"speculative": auto, "temperature": "0.5"}, "temperature is a number"),
         ({"speculative": auto, "top_p": 2.0}, "top_p"),
+        ({"speculative": auto, "top_k": 2.5, "do_sample": True}, "top_k must be a whole number"),
+        ({"speculative": auto, "seed": -1}, "seed must be a whole number"),
+        ({"speculative": auto, "seed": 1.5}, "seed must be a whole number"),
+        ({"speculative": auto, "max_new_tokens": None}, "max_new_tokens must be a whole number"),
+        ({"speculative": auto, "max_new_tokens": -1}, "max_new_tokens must be a whole number"),
+        ({"speculative": auto, "stop_strings": [5]}, "stop_strings is a text"),
+        ({"speculative": auto, "future": 5}, "future is a function"),
+        ({"speculative": auto, "future": lambda *_: [0.0]}, "log-weights, one for each"),
+        ({"speculative": auto, "future": lambda *_: float("nan")}, "log-weights, one for each"),
         ({"speculative": auto, "stop_strings": [""]}, "empty"),
         ({"speculative": auto, "strategy": sg.sampling.CARS(n=2)}, "one of the two"),
     ]

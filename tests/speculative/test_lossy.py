@@ -123,7 +123,7 @@ def test_in_the_loop_a_head_sees_the_hidden_states_of_the_tokens_it_judges() -> 
 
 
 def test_bad_settings_are_refused() -> None:
-    with pytest.raises(StructgenError, match="threshold is a probability"):
+    with pytest.raises(StructgenError, match="threshold must be a number from 0 to 1"):
         LossyJudge(lambda judged: 1.0, 1.5)
     toy = Toy(0, free=True)
     tree = chain_of(toy, toy.q, None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from threading import Event
 from typing import Any
 
@@ -328,14 +328,16 @@ def test_what_fails_in_the_thread_is_raised() -> None:
 
 
 def test_bad_settings_are_refused() -> None:
-    for make in (
-        lambda: TreeSearch(0),
-        lambda: TreeSearch(rate=0.0),
-        lambda: DiffusionDraft(Rows([]), width=0),
-        lambda: DiffusionDraft(Rows([]), mass=1.5),
-        lambda: DiffusionDraft(Rows([]), lengths=(5, 4)),
-        lambda: Pearl(Counting(), 0),
-        lambda: Pearl(sg.speculative.EarlyExit(model())),
-    ):
-        with pytest.raises(StructgenError, match="at least 1"):
+    rows: list[tuple[Callable[[], Any], str]] = [
+        (lambda: TreeSearch(0), "simulations must be a whole number"),
+        (lambda: TreeSearch(rate=0.0), "rate is above 0"),
+        (lambda: DiffusionDraft(Rows([]), width=0), "width must be a whole number"),
+        (lambda: DiffusionDraft(Rows([]), mass=1.5), "mass and weight"),
+        (lambda: DiffusionDraft(Rows([]), lengths=(5, 4)), "lengths ascend"),
+        (lambda: DiffusionDraft(None), "mask_token_id"),  # type: ignore[arg-type]
+        (lambda: Pearl(Counting(), 0), "length must be a whole number"),
+        (lambda: Pearl(sg.speculative.EarlyExit(model())), "without hidden states"),
+    ]
+    for make, message in rows:
+        with pytest.raises(StructgenError, match=message):
             make()

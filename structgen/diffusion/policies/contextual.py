@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from structgen.diffusion.interfaces import Proposal, View
-from structgen.diffusion.policies.ranking import descending, entropies, matched, proposal
+from structgen.diffusion.policies.ranking import check_fields, descending, entropies, matched, proposal
 
 __all__ = ["Contextual"]
 
@@ -34,6 +34,7 @@ class Contextual:
     width: int = 4
 
     def __post_init__(self) -> None:
+        check_fields(self)
         self._steps: tuple[_Step, ...] = ()
 
     def begin(self) -> Contextual:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from structgen.diffusion.interfaces import Proposal, UnmaskPolicy, View
 from structgen.diffusion.policies.fast_dllm import Threshold
-from structgen.diffusion.policies.ranking import Wrapper, matched
+from structgen.diffusion.policies.ranking import Wrapper, check_fields, matched
 
 __all__ = ["Credit"]
 
@@ -28,6 +28,7 @@ class Credit(Wrapper):
     fade: float = 0.8
 
     def __post_init__(self) -> None:
+        check_fields(self)
         self._positions = torch.zeros(0, dtype=torch.long)
         self._credits = torch.zeros(0, 0)
 

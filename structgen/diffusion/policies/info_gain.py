@@ -12,6 +12,7 @@ from torch import Tensor
 
 from structgen.diffusion.interfaces import Proposal, View
 from structgen.diffusion.policies.ranking import Mass, Stateless, descending, entropies, gumbel, proposal, scheduled
+from structgen.errors import StructgenError
 
 __all__ = ["InfoGain"]
 
@@ -28,6 +29,11 @@ class InfoGain(Stateless):
     threshold: float = 0.8
     mass: Mass = "raw"
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.candidates < 1:
+            raise StructgenError(f"candidates: at least 1, found {self.candidates}")
 
     def propose(self, view: View) -> Proposal:
         scores = view.scores(self.mass)

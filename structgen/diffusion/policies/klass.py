@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from structgen.diffusion.interfaces import Proposal, View
-from structgen.diffusion.policies.ranking import Mass, descending, matched, proposal
+from structgen.diffusion.policies.ranking import Mass, check_fields, descending, matched, proposal
 
 __all__ = ["Klass"]
 
@@ -24,6 +24,7 @@ class Klass:
     mass: Mass = "raw"
 
     def __post_init__(self) -> None:
+        check_fields(self)
         self._positions = torch.zeros(0, dtype=torch.long)
         self._log_p = torch.zeros(0, 0)
         self._stable = torch.zeros(0, dtype=torch.long)

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from typing import Literal, TypeVar
+from dataclasses import fields
+from numbers import Integral, Real
+from typing import Any, Literal, TypeVar, get_args
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from structgen.diffusion.interfaces import Proposal, UnmaskPolicy, View
+from structgen.errors import StructgenError
 
 __all__ = [
     "Mass",
     "Stateless",
     "Wrapper",
+    "check_fields",
     "descending",
     "entropies",
     "gumbel",
@@ -34,8 +38,25 @@ Mass = Literal["raw", "renormalised"]
 Self = TypeVar("Self")
 
 
+def check_fields(policy: Any) -> None:
+    """Raises `StructgenError` for fields of a dataclass that are not what they are declared to be: numbers, kinds of mass, policies."""
+    for each in fields(policy):
+        value = getattr(policy, each.name)
+        wanted, is_right = {
+            "float": ("a number", isinstance(value, Real) and value == value),
+            "int": ("a whole number", isinstance(value, Integral)),
+            "Mass": (f"one of {', '.join(get_args(Mass))}", value in get_args(Mass)),
+            "UnmaskPolicy": ("a policy", hasattr(value, "propose") and not isinstance(value, type)),
+        }.get(str(each.type), ("", True))
+        if not is_right:
+            raise StructgenError(f"{each.name} of {type(policy).__name__} is {wanted}; found {value!r:.100}")
+
+
 class Stateless:
     """A policy that keeps no history is its own fresh copy."""
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     def begin(self: Self) -> Self:
         return self
@@ -46,6 +67,9 @@ class Wrapper:
     replace and never change, so a shallow copy is enough.)"""
 
     policy: UnmaskPolicy
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     def __copy__(self: Self) -> Self:
         found = object.__new__(type(self))

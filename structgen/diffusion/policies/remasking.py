@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from structgen.diffusion.interfaces import Proposal, View
-from structgen.diffusion.policies.ranking import Mass, descending, proposal, uniform
+from structgen.diffusion.policies.ranking import Mass, check_fields, descending, proposal, uniform
 
 __all__ = ["ReMdm", "Wino"]
 
@@ -51,6 +51,7 @@ class ReMdm(_Remembers):
     seed: int = 0
 
     def __post_init__(self) -> None:
+        check_fields(self)
         super().__init__()
         self._confidence: dict[int, float] = {}
 
@@ -105,6 +106,7 @@ class Wino(_Remembers):
     mass: Mass = "raw"
 
     def __post_init__(self) -> None:
+        check_fields(self)
         super().__init__()
         self._accepted = 0
         self._n_wide = 0

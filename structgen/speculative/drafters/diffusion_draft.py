@@ -18,6 +18,7 @@ import torch
 
 from structgen.automata.machine import FINISHED
 from structgen.errors import StructgenError
+from structgen.speculative.checks import check_sizes
 from structgen.speculative.drafters.source import Guess, Place, Source, begun
 from structgen.speculative.stopped import Stopped
 from structgen.speculative.target import allowed
@@ -54,7 +55,10 @@ class DiffusionDraft(Source):
         ngram: NGram | None = None,
         lengths: tuple[int, int] = (20, 30),
     ) -> None:
-        if min(most, width, lengths[0]) < 1 or not 0 < mass <= 1 or not 0 <= weight <= 1 or lengths[1] < lengths[0]:
+        if not hasattr(model, "logits") or not hasattr(model, "mask_token_id"):
+            raise StructgenError(f"a diffusion model has mask_token_id and logits, found {type(model).__name__}")
+        check_sizes(most=most, width=width, least=lengths[0])
+        if not 0 < mass <= 1 or not 0 <= weight <= 1 or lengths[1] < lengths[0]:
             raise StructgenError("most, width and lengths must be at least 1, lengths ascend, and mass and weight be at most 1")
         self._model, self._mass, self._most, self._width, self._weight = model, mass, most, width, weight
         self._ngram, self._lengths = ngram, lengths

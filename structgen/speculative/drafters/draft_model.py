@@ -14,6 +14,7 @@ import numpy as np
 from structgen.automata.machine import FINISHED
 from structgen.errors import StructgenError
 from structgen.sampling.transformers_model import TransformersModel
+from structgen.speculative.checks import check_shares, check_sizes
 from structgen.speculative.drafters.source import Guess, Place, Source, begun
 from structgen.speculative.stopped import Stopped
 from structgen.speculative.target import allowed
@@ -29,8 +30,10 @@ class DraftModel(Source):
     everywhere = False
 
     def __init__(self, model: Any, length: int = 8, confidence: float = 0.3) -> None:
-        if length < 1 or not 0 <= confidence <= 1:
-            raise StructgenError(f"length is at least 1 and confidence from 0 to 1, found {length} and {confidence}")
+        check_sizes(length=length)
+        check_shares(confidence=confidence)
+        if not hasattr(model, "forward"):
+            raise StructgenError(f"a causal LM drafts, found {type(model).__name__}")
         self._model, self._length, self._confidence = model, length, confidence
 
     def begin(self, constraint: Stopped, prompt: Sequence[int]) -> DraftModel:

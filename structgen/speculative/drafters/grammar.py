@@ -89,20 +89,22 @@ class _Guesser:
         self._tokens: dict[bytes, tuple[int, ...]] = {}
 
     def encode(self, text: bytes) -> tuple[int, ...]:
-        if text not in self._tokens:
-            self._tokens[text] = tuple(self._automaton.vocab.encode(text.decode("utf-8", "ignore")))
-        return self._tokens[text]
+        found = self._tokens.get(text)
+        if found is None:
+            found = self._tokens[text] = tuple(self._automaton.vocab.encode(text.decode("utf-8", "ignore")))
+        return found
 
     def skeletons(self, state: int, is_spaced: bool, choices: int) -> list[tuple[bytes, bool]]:
         """Texts that lead from a state to where a value is free, and whether the output would end there. ``choices``: made so far."""
         key = state, is_spaced, choices
-        if key not in self._skeletons:
+        found = self._skeletons.get(key)  # another thread may clear them at any time
+        if found is None:
             if len(self._skeletons) > MAX_MEMO:
                 self._skeletons.clear()
                 self._next.clear()
                 self._tokens.clear()
-            self._skeletons[key] = list(self._walk(state, is_spaced, choices))
-        return self._skeletons[key]
+            found = self._skeletons[key] = list(self._walk(state, is_spaced, choices))
+        return found
 
     def _walk(self, state: int, is_spaced: bool, choices: int) -> Iterator[tuple[bytes, bool]]:
         text, state, options = self._follow(state, is_spaced)
@@ -144,9 +146,10 @@ class _Guesser:
         return after > FINISHED and len(self._following(after)) <= MAX_OPTIONS + len(UNLIKELY)
 
     def _following(self, state: int) -> list[int]:
-        if state not in self._next:
-            self._next[state] = self._automaton.next_bytes(state)
-        return self._next[state]
+        found = self._next.get(state)
+        if found is None:
+            found = self._next[state] = self._automaton.next_bytes(state)
+        return found
 
 
 _guessers: WeakKeyDictionary[TokenAutomaton, _Guesser] = WeakKeyDictionary()

@@ -20,6 +20,7 @@ import numpy as np
 import torch
 
 from structgen.errors import StructgenError
+from structgen.speculative.checks import check_shares, check_sizes
 from structgen.speculative.drafters.source import Guess, Place, Source, begun
 from structgen.speculative.stopped import Stopped
 from structgen.speculative.target import allowed
@@ -57,8 +58,10 @@ class Heads(Source):
     again = True
 
     def __init__(self, head: Head, most: int = 3, confidence: float = 0.1, target_ids: Sequence[int] | None = None) -> None:
-        if most < 1 or not 0 <= confidence <= 1:
-            raise StructgenError(f"most is at least 1 and confidence from 0 to 1, found {most} and {confidence}")
+        if not hasattr(head, "step"):
+            raise StructgenError(f"a head has a method step, found {type(head).__name__}")
+        check_sizes(most=most)
+        check_shares(confidence=confidence)
         self._head, self._most, self._confidence = head, most, confidence
         self._ids = None if target_ids is None else np.asarray(target_ids, np.int64)
         self.layers = tuple(head.layers)

@@ -17,6 +17,7 @@ import numpy as np
 from structgen.automata.machine import DEAD
 from structgen.errors import StructgenError
 from structgen.sampling.transformers_model import TransformersModel
+from structgen.speculative.checks import check_shares, check_sizes
 from structgen.speculative.drafters.source import Guess, Place, Source, begun
 from structgen.speculative.stopped import Stopped
 from structgen.vocabulary import Vocabulary
@@ -37,8 +38,8 @@ class OtherTokenizerModel(Source):
     everywhere = False
 
     def __init__(self, model: Any, tokenizer: Any, length: int = 12, confidence: float = 0.3, options: int = 8) -> None:
-        if min(length, options) < 1 or not 0 <= confidence <= 1:
-            raise StructgenError(f"length and options are at least 1, confidence from 0 to 1; found {length}, {options} and {confidence}")
+        check_sizes(length=length, options=options)
+        check_shares(confidence=confidence)
         self._model, self._tokenizer, self._vocab = model, tokenizer, Vocabulary.from_tokenizer(tokenizer)
         self._length, self._confidence, self._options = length, confidence, options
 

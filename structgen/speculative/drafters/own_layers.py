@@ -19,6 +19,7 @@ import numpy as np
 import torch
 
 from structgen.errors import StructgenError
+from structgen.speculative.checks import whole
 from structgen.speculative.drafters.draft_model import DraftModel
 from structgen.speculative.drafters.skip_search import SkipSearch
 from structgen.speculative.drafters.source import Guess, Place, Source, begun
@@ -149,7 +150,7 @@ class EarlyExit(OwnLayers):
         if adapter is not None and (layer is None or make is not None):
             raise StructgenError("an adapter belongs to one layer of a model that submodel() can take apart: give the layer")
         super().__init__(model, length, confidence, make or (lambda whole, kept: submodel(whole, kept, adapter)))
-        if layer is not None and not 1 <= layer <= self._n_layers:
+        if layer is not None and not 1 <= (layer := whole("layer", layer)) <= self._n_layers:
             raise StructgenError(f"the exit is behind layer 1 to {self._n_layers}, found {layer}")
         self._layer = layer
         if layer is None:
@@ -240,9 +241,7 @@ class LayerSkip(OwnLayers):
         make: Submodel = submodel,
     ) -> None:
         super().__init__(model, length, confidence, make)
-        if window < 1:
-            raise StructgenError(f"a window is at least 1 token, found {window}")
-        self._window = window
+        self._window = whole("window", window)
         self.search = SkipSearch(self._n_layers, share, seed) if skipped is None else None
         self._skipped = frozenset(skipped or ())
         if self.search is None and not self._skipped < set(range(self._n_layers)):

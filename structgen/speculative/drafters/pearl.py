@@ -14,6 +14,7 @@ from itertools import islice
 
 from structgen.automata.machine import FINISHED
 from structgen.errors import StructgenError
+from structgen.speculative.checks import check_sizes
 from structgen.speculative.drafters.source import Guess, Place, Source, begun
 from structgen.speculative.stopped import Stopped
 
@@ -30,8 +31,9 @@ class Pearl(Source):
     everywhere = False
 
     def __init__(self, source: Source, length: int = 4) -> None:
-        if length < 1 or source.layers:
-            raise StructgenError(f"length is at least 1, and {type(source).__name__} without hidden states; found {length}")
+        check_sizes(length=length)
+        if not isinstance(source, Source) or source.layers:
+            raise StructgenError(f"a source without hidden states is asked ahead, found {type(source).__name__}")
         self._source, self._length = source, length
         self._thread = ThreadPoolExecutor(1, "pearl")
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from structgen.errors import StructgenError
+from structgen.speculative.checks import check_sizes
 from structgen.speculative.drafters.source import Guess, Place, Source, begun
 from structgen.speculative.stopped import Stopped
 
@@ -41,8 +41,7 @@ class PromptLookup(Source):
     prior = 0.5
 
     def __init__(self, longest: int = 3, length: int = 16, most: int = 2) -> None:
-        if min(longest, length, most) < 1:
-            raise StructgenError(f"longest, length and most must be at least 1, found {longest}, {length} and {most}")
+        check_sizes(longest=longest, length=length, most=most)
         self._longest, self._length, self._most = longest, length, most
 
     def begin(self, constraint: Stopped, prompt: Sequence[int]) -> PromptLookup:
@@ -56,10 +55,8 @@ class PromptLookup(Source):
         self._positions.grow(place.text)
         found: list[Guess] = []
         firsts: set[int] = set()
-        for n in range(self._longest, 0, -1):
+        for n in range(min(self._longest, len(place.text) + len(place.draft)), 0, -1):
             ngram = place.last(n)
-            if len(ngram) < n:
-                continue
             for end in reversed(self._positions.behind(ngram)[-8:]):
                 if end == len(place.text) or place.text[end] in firsts:
                     continue
@@ -76,8 +73,7 @@ class InputCopy(Source):
     prior = 0.5
 
     def __init__(self, longest: int = 2, length: int = 16) -> None:
-        if min(longest, length) < 1:
-            raise StructgenError(f"longest and length must be at least 1, found {longest} and {length}")
+        check_sizes(longest=longest, length=length)
         self._longest, self._length = longest, length
 
     def begin(self, constraint: Stopped, prompt: Sequence[int]) -> InputCopy:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from structgen.errors import LimitExceeded, StructgenError
+from structgen.speculative.checks import check_sizes
 from structgen.speculative.drafters.source import Guess, Place, Source
 from structgen.vocabulary import Vocabulary
 
@@ -31,8 +32,9 @@ class Retrieval(Source):
     prior = 0.5
 
     def __init__(self, outputs: Iterable[Sequence[int]], longest: int = 4, length: int = 16, most: int = 2) -> None:
-        if min(longest, length, most) < 1:
-            raise StructgenError(f"longest, length and most must be at least 1, found {longest}, {length} and {most}")
+        check_sizes(longest=longest, length=length, most=most)
+        if isinstance(outputs, str) or not isinstance(outputs, Iterable):
+            raise StructgenError(f"outputs are lists of token ids, found {outputs!r:.100}; for texts take Retrieval.from_texts")
         self._longest, self._length, self._most = longest, length, most
         self._data: list[int] = []
         self._ends: dict[tuple[int, ...], list[int]] = {}
@@ -50,7 +52,7 @@ class Retrieval(Source):
     def guesses(self, place: Place) -> Iterable[Guess]:
         n_output = len(place.text) - place.n_prompt + len(place.draft)
         found: dict[int, Guess] = {}
-        for n in range(self._longest, 0, -1):
+        for n in range(min(self._longest, n_output + 1), 0, -1):
             ngram = place.last(n) if n_output >= n else (START, *place.last(n_output))
             if len(ngram) < n:
                 continue

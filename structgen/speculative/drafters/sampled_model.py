@@ -50,6 +50,9 @@ class SampledModel:
     is_coupled: bool = False
 
     def __post_init__(self) -> None:
+        if not hasattr(self.model, "forward") or not hasattr(self.builder, "grow"):
+            found = f"{type(self.model).__name__} and {type(self.builder).__name__}"
+            raise StructgenError(f"a causal LM drafts, and a builder grows trees of its draws; found {found}")
         if self.temperature is not None and not self.temperature > 0:
             raise StructgenError(f"drafts need a temperature above 0, found {self.temperature}; greedy decoding drafts greedily anyway")
         ids = self.target_ids

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from structgen.errors import StructgenError
+from structgen.speculative.checks import check_sizes
 from structgen.speculative.drafters.source import Guess, Place, Source
 
 __all__ = ["TokenRecycling"]
@@ -22,8 +22,7 @@ class TokenRecycling(Source):
     again = True
 
     def __init__(self, kept: int = 8, most: int = 2) -> None:
-        if min(kept, most) < 1:
-            raise StructgenError(f"kept and most must be at least 1, found {kept} and {most}")
+        check_sizes(kept=kept, most=most)
         self._kept, self._most = kept, most
         self._successors: dict[int, list[int]] = {}
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from structgen.automata.machine import DEAD, FINISHED
 from structgen.errors import StructgenError
+from structgen.speculative.checks import check_sizes
 from structgen.speculative.drafters.source import Guess, Place, Source
 
 __all__ = ["TreeSearch"]
@@ -77,8 +78,9 @@ class TreeSearch(Source):
         rate: float = 0.5,
         outputs: Iterable[Sequence[int]] = (),
     ) -> None:
-        if min(simulations, length, nodes, kept) < 1 or not 0 < rate <= 1:
-            raise StructgenError("simulations, length, nodes and kept must be at least 1, and rate above 0 and at most 1")
+        check_sizes(simulations=simulations, length=length, nodes=nodes, kept=kept)
+        if not 0 < rate <= 1:
+            raise StructgenError(f"rate is above 0 and at most 1, found {rate}")
         self._simulations, self._length, self._nodes, self._kept, self._rate = simulations, length, nodes, kept, rate
         self._table: dict[Pair, dict[int, float]] = {}
         for output in outputs:

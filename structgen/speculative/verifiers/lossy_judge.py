@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from structgen.errors import StructgenError
 from structgen.sampling.choice import Choose
+from structgen.speculative.checks import check_shares
 from structgen.speculative.draft_tree import DraftTree
 from structgen.speculative.interfaces import TargetView, Verdict
 from structgen.speculative.laws import draw, target_law
@@ -37,8 +37,7 @@ class LossyJudge:
     """
 
     def __init__(self, head: Callable[[Judged], float], threshold: float = 0.5, layer: int | None = -1) -> None:
-        if not 0 <= threshold <= 1:
-            raise StructgenError(f"a threshold is a probability, found {threshold}")
+        check_shares(threshold=threshold)
         self.head, self.threshold, self.layers = head, threshold, () if layer is None else (layer,)
 
     def verify(self, tree: DraftTree, target: TargetView, choose: Choose) -> Verdict:
