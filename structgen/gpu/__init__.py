@@ -12,5 +12,20 @@ from structgen.gpu.masks import UNCONSTRAINED, apply_masks
 from structgen.gpu.noise import gumbel_noise
 from structgen.gpu.pool import Lease, MaskPool
 from structgen.gpu.sampler import Sampled, sample
+from structgen.gpu.verification import Masses, Residual, masses, residual
 
-__all__ = ["UNCONSTRAINED", "DeviceAutomaton", "Lease", "MaskAhead", "MaskPool", "Sampled", "apply_masks", "gumbel_noise", "sample"]
+__all__ = [
+    "UNCONSTRAINED",
+    "DeviceAutomaton",
+    "Lease",
+    "MaskAhead",
+    "MaskPool",
+    "Masses",
+    "Residual",
+    "Sampled",
+    "apply_masks",
+    "gumbel_noise",
+    "masses",
+    "residual",
+    "sample",
+]

@@ -1,4 +1,4 @@
-"""The Triton kernels behind `apply_masks` and `sample`; import only where Triton is installed.
+"""The Triton kernels behind `apply_masks`, `sample`, `masses` and `residual`; import only where Triton is installed.
 
 A program handles one block of tokens of one row. Floating-point fusion is switched off (``enable_fp_fusion``), so that scores have
 the bits that `noise` gives in torch; the sums behind log-probabilities are added up in another order.
@@ -51,6 +51,48 @@ def sample(
         room = triton.next_power_of_2(blocks)
         row_kernel[(n,)](parts, winners, blocks, tokens, log_probs, BLOCKS=room, enable_fp_fusion=False)
     return tokens, log_probs
+
+
+def masses(
+    logits: torch.Tensor, table: torch.Tensor, ids: torch.Tensor, temperatures: torch.Tensor, block: int = BLOCK
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """See `structgen.gpu.verification.masses`: the logarithms of both masses, float32 [n]."""
+    n, width = logits.shape
+    blocks = triton.cdiv(width, block)
+    parts = torch.empty((n, blocks, 4), dtype=torch.float32, device=logits.device)
+    log_total, log_allowed = (torch.empty(n, dtype=torch.float32, device=logits.device) for _ in range(2))
+    if n:
+        mass_kernel[(n * blocks,)](logits, logits.stride(0), width, table, table.shape[1], ids, temperatures, parts, BLOCK=block)
+        mass_row_kernel[(n,)](parts, blocks, log_total, log_allowed, BLOCKS=triton.next_power_of_2(blocks))
+    return log_total, log_allowed
+
+
+def residual(
+    logits: torch.Tensor,
+    table: torch.Tensor,
+    ids: torch.Tensor,
+    q: torch.Tensor,
+    factors: torch.Tensor,
+    temperatures: torch.Tensor,
+    log_total: torch.Tensor,
+    seeds: torch.Tensor,
+    positions: torch.Tensor,
+    block: int = DRAW_BLOCK,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """See `structgen.gpu.verification.residual`: sums float32 [n] and tokens int64 [n]."""
+    n, width = logits.shape
+    blocks = triton.cdiv(width, block)
+    parts = torch.empty((n, blocks, 2), dtype=torch.float32, device=logits.device)
+    winners = torch.empty((n, blocks), dtype=torch.int32, device=logits.device)
+    excess = torch.empty(n, dtype=torch.float32, device=logits.device)
+    tokens = torch.empty(n, dtype=torch.int64, device=logits.device)
+    if n:
+        law = (q, factors, temperatures, log_total, seeds, positions)
+        residual_kernel[(n * blocks,)](
+            logits, logits.stride(0), width, table, table.shape[1], ids, *law, parts, winners, BLOCK=block, enable_fp_fusion=False
+        )
+        residual_row_kernel[(n,)](parts, winners, blocks, excess, tokens, BLOCKS=triton.next_power_of_2(blocks))
+    return excess, tokens
 
 
 @triton.jit
@@ -120,6 +162,97 @@ def row_kernel(parts, winners, blocks, tokens, log_probs, BLOCKS: tl.constexpr):
         chosen = tl.max(tl.where(winner == token, value, float("-inf")), 0)
         tl.store(tokens + row, token.to(tl.int64))
         tl.store(log_probs + row, chosen - top - tl.log(mass))
+
+
+@triton.jit
+def mass_kernel(logits, stride, width, table, words, ids, temperatures, parts, BLOCK: tl.constexpr):
+    """Of a block of tokens, of the allowed ones and of all: the greatest tempered logit, the sum of exp(logit - greatest)."""
+    blocks = tl.cdiv(width, BLOCK)
+    row, block = (tl.program_id(0) // blocks).to(tl.int64), tl.program_id(0) % blocks
+    tokens = block * BLOCK + tl.arange(0, BLOCK)
+    x = tempered(logits + row * stride, tokens, width, temperatures + row)
+    allowed = is_allowed(table, words, tl.load(ids + row).to(tl.int64), block, tokens < width, BLOCK)
+    chosen = tl.where(allowed, x, float("-inf"))
+    at = parts + 4 * (row * blocks + block)
+    tl.store(at, tl.max(chosen, 0))
+    tl.store(at + 1, exponentials(chosen))
+    tl.store(at + 2, tl.max(x, 0))
+    tl.store(at + 3, exponentials(x))
+
+
+@triton.jit
+def mass_row_kernel(parts, blocks, log_total, log_allowed, BLOCKS: tl.constexpr):
+    """The masses of a row from those of its blocks."""
+    row = tl.program_id(0).to(tl.int64)
+    block = tl.arange(0, BLOCKS)
+    at, there = parts + 4 * (row * blocks + block), block < blocks
+    some = combined(tl.load(at, mask=there, other=float("-inf")), tl.load(at + 1, mask=there, other=0.0))
+    all_of_it = combined(tl.load(at + 2, mask=there, other=float("-inf")), tl.load(at + 3, mask=there, other=0.0))
+    tl.store(log_total + row, some)
+    tl.store(log_allowed + row, tl.where(some > float("-inf"), some - all_of_it, float("-inf")))
+
+
+@triton.jit
+def residual_kernel(
+    logits, stride, width, table, words, ids, q, factors, temperatures, log_total, seeds, positions, parts, winners, BLOCK: tl.constexpr
+):
+    """Of a block of tokens: the sum of [b p - q]+, the best of its logarithms plus noise, and which token that is."""
+    blocks = tl.cdiv(width, BLOCK)
+    row, block = (tl.program_id(0) // blocks).to(tl.int64), tl.program_id(0) % blocks
+    tokens = block * BLOCK + tl.arange(0, BLOCK)
+    total = tl.load(log_total + row)
+    allowed = is_allowed(table, words, tl.load(ids + row).to(tl.int64), block, tokens < width, BLOCK)
+    x = tempered(logits + row * stride, tokens, width, temperatures + row)
+    p = tl.where(allowed & (x > float("-inf")), tl.exp(x - total), 0.0)
+    left = tl.load(factors + row) * p - tl.load(q + row * width + tokens, mask=tokens < width, other=0.0)
+    left = tl.where(left > 0, left, 0.0)
+    noise = gumbel(tl.load(seeds + row), tl.load(positions + row), block, BLOCK)
+    score = tl.where(left > 0, tl.log(left) + noise, float("-inf"))
+    best = tl.max(score, 0)
+    at = row * blocks + block
+    tl.store(parts + 2 * at, tl.sum(left, 0))
+    tl.store(parts + 2 * at + 1, best)
+    tl.store(winners + at, tl.min(tl.where((score == best) & (score > float("-inf")), tokens, NO_TOKEN), 0))
+
+
+@triton.jit
+def residual_row_kernel(parts, winners, blocks, excess, tokens, BLOCKS: tl.constexpr):
+    """The sum of a row, and the winner among its blocks, the lowest token of equal scores."""
+    row = tl.program_id(0).to(tl.int64)
+    block = tl.arange(0, BLOCKS)
+    at, there = row * blocks + block, block < blocks
+    score = tl.load(parts + 2 * at + 1, mask=there, other=float("-inf"))
+    winner = tl.load(winners + at, mask=there, other=NO_TOKEN)
+    token = tl.min(tl.where(score == tl.max(score, 0), winner, NO_TOKEN), 0)
+    tl.store(excess + row, tl.sum(tl.load(parts + 2 * at, mask=there, other=0.0), 0))
+    tl.store(tokens + row, tl.where(token == NO_TOKEN, -1, token).to(tl.int64))
+
+
+@triton.jit
+def tempered(row, tokens, width, temperature):
+    """Logits over their temperature, float32; -inf for NaN and beyond the row."""
+    x = tl.load(row + tokens, mask=tokens < width, other=float("-inf")).to(tl.float32) * tl.div_rn(1.0, tl.load(temperature))
+    return tl.where(x == x, x, float("-inf"))
+
+
+@triton.jit
+def is_allowed(table, words, mask, block, there, BLOCK: tl.constexpr):
+    bits = allowed_bits(table, words, tl.maximum(mask, 0), block, BLOCK)
+    return there & ((bits != 0) | (mask < 0))
+
+
+@triton.jit
+def exponentials(x):
+    """The sum of exp(x - greatest), 0 where all are -inf."""
+    return tl.sum(tl.where(x > float("-inf"), tl.exp(x - tl.max(x, 0)), 0.0), 0)
+
+
+@triton.jit
+def combined(greatest, totals):
+    """The logarithm of the sum of totals * exp(greatest)."""
+    top = tl.max(greatest, 0)
+    mass = tl.sum(tl.where(greatest > float("-inf"), totals * tl.exp(greatest - top), 0.0), 0)
+    return tl.where(top > float("-inf"), top + tl.log(tl.where(mass > 0, mass, 1.0)), float("-inf"))
 
 
 @triton.jit

@@ -16,7 +16,7 @@ from structgen.gpu.backend import Backend, on_triton
 from structgen.gpu.masks import allowed_tokens, check_logits
 from structgen.gpu.noise import gumbel_noise
 
-__all__ = ["Sampled", "sample"]
+__all__ = ["Sampled", "column", "sample"]
 
 CHUNK = 1 << 22  # logits at a time where torch makes the noise, which takes some 100 bytes for each
 
@@ -49,9 +49,9 @@ def sample(
     check_logits(logits, table, ids)
     if not logits.shape[1]:
         raise StructgenError("expected logits of at least one token")
-    heat = _column(temperatures, logits, torch.float32)
-    seed = _column(seeds, logits, torch.int64)
-    position = _column(positions, logits, torch.int32)
+    heat = column(temperatures, logits, torch.float32)
+    seed = column(seeds, logits, torch.int64)
+    position = column(positions, logits, torch.int32)
     if on_triton(logits, backend):
         from structgen.gpu import _kernels
 
@@ -62,7 +62,7 @@ def sample(
     return Sampled(*map(torch.cat, zip(*parts, strict=True)))
 
 
-def _column(value: float | torch.Tensor, logits: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+def column(value: float | torch.Tensor, logits: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     """A number for every row, contiguous on the device of the logits."""
     if not isinstance(value, torch.Tensor):
         return torch.full(logits.shape[:1], value, dtype=dtype, device=logits.device)

@@ -24,9 +24,11 @@ from structgen.gpu import _kernels
 
 TYPES = dict(
     logits="*bf16", stride="i32", width="i32", table="*i32", words="i32", ids="*i32", temperatures="*fp32", seeds="*i64", positions="*i32",
+    q="*fp32", factors="*fp32", log_total="*fp32", log_allowed="*fp32", excess="*fp32",
     parts="*fp32", winners="*i32", blocks="i32", tokens="*i64", log_probs="*fp32", BLOCK="constexpr", BLOCKS="constexpr",
 )
-for kernel in (_kernels.apply_kernel, _kernels.block_kernel, _kernels.row_kernel):
+for name in ("apply_kernel", "block_kernel", "row_kernel", "mass_kernel", "mass_row_kernel", "residual_kernel", "residual_row_kernel"):
+    kernel = getattr(_kernels, name)
     size = {(len(kernel.arg_names) - 1,): 1024 if "BLOCK" in kernel.arg_names else 64}
     source = ASTSource(kernel, {name: TYPES[name] for name in kernel.arg_names}, size)
     made = triton.compile(source, target=GPUTarget("cuda", 90, 32), options={"enable_fp_fusion": False})
@@ -51,5 +53,5 @@ def test_the_kernels_in_the_interpreter():
 def test_the_kernels_compile_for_gpus_and_scores_are_rounded_as_in_torch(tmp_path):
     """No fused products and sums, no subnormals flushed: the noise would have other bits."""
     made = [line.split() for line in run("-c", COMPILE, TRITON_INTERPRET="0", TRITON_CACHE_DIR=str(tmp_path)).splitlines()]
-    assert [(name, compiled) for name, compiled, *_ in made] == [(name, "True") for name in ("apply_kernel", "block_kernel", "row_kernel")]
+    assert len(made) == 7 and all(compiled == "True" for _, compiled, *_ in made)
     assert [rounding for name, _, *rounding in made if name == "block_kernel"] == [["False", "False"]]

@@ -7,7 +7,7 @@ import os
 import pytest
 import torch
 
-from structgen.gpu import apply_masks, gumbel_noise, sample
+from structgen.gpu import apply_masks, gumbel_noise, masses, residual, sample
 
 tl = pytest.importorskip("triton.language", reason="Triton is not installed")
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
@@ -86,6 +86,24 @@ def test_rows_have_their_own_temperatures_seeds_and_positions():
     )
     draw = {"temperatures": temperatures, "seeds": seeds, "positions": positions}
     assert sample(logits, table, ids, backend="triton", **draw).tokens.equal(sample(logits, table, ids, backend="torch", **draw).tokens)
+
+
+@pytest.mark.parametrize("shape, dtype", list(zip(SHAPES, 2 * DTYPES, strict=True)))
+@pytest.mark.parametrize("temperature", [0.3, 7.0])
+def test_masses_and_residuals_are_those_of_torch(shape, dtype, temperature, monkeypatch):
+    monkeypatch.setattr(_kernels.masses, "__defaults__", (BLOCK,))
+    monkeypatch.setattr(_kernels.residual, "__defaults__", (BLOCK,))
+    logits, table, ids = problem(*shape, dtype)
+    logits[logits == torch.inf] = 3.0
+    ours, reference = (masses(logits, table, ids, temperatures=temperature, backend=backend) for backend in ("triton", "torch"))
+    for a, b in zip(ours, reference, strict=True):
+        assert torch.allclose(a, b, rtol=1e-5, atol=1e-5)
+    q = torch.rand(logits.shape, generator=torch.Generator().manual_seed(1)).to(DEVICE) ** 8
+    q /= q.sum(1, keepdim=True)
+    settings = {"temperatures": temperature, "seeds": 5, "positions": 9}
+    ours, reference = (residual(logits, table, ids, q, 0.8, backend=backend, **settings) for backend in ("triton", "torch"))
+    assert torch.allclose(ours.excess, reference.excess, rtol=1e-5, atol=1e-6)
+    assert ours.tokens.equal(reference.tokens)
 
 
 @triton.jit
