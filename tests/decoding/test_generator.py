@@ -218,8 +218,8 @@ def test_why_an_output_is_not_complete(generate):
 
 def test_generate_in_one_call():
     assert isinstance(sg.generate(model(), TOK, "someone", Item), Item)
-    for option in ("strategy", "speculative"):
-        with pytest.raises(StructgenError, match=f"{option}.*not available yet"):
+    for option, message in {"strategy": "not available yet", "speculative": "is a structgen.speculative.Speculative"}.items():
+        with pytest.raises(StructgenError, match=f"{option}.*{message}"):
             sg.generate(model(), TOK, "someone", Item, **{option: "x"})
 
 
