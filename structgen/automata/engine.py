@@ -8,6 +8,7 @@ doubles the arena (ids are offsets and stay valid) and asks again.
 from __future__ import annotations
 
 import mmap
+import os
 import threading
 from collections.abc import Callable, Collection, Mapping
 from difflib import get_close_matches
@@ -40,7 +41,8 @@ FIRST_WORDS, MAX_WORDS = 1 << 26, (1 << 31) - (1 << 20)
 
 def _zero_words(n: int) -> Words:
     """n zeroed words that take no memory until touched (and, unlike numpy's own, no huge pages on first touch)."""
-    return np.frombuffer(mmap.mmap(-1, 4 * n), dtype=np.int32)
+    private = {} if os.name == "nt" else {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS}  # by default forked processes would share it
+    return np.frombuffer(mmap.mmap(-1, 4 * n, **private), dtype=np.int32)
 
 
 class Engine:
